@@ -1,0 +1,31 @@
+# `make verify` changes no file of the source, `make fix` does.
+.PHONY: help build test verify fix soak bench container
+
+help: ## What can be made
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+build: ## The program, as users get it: target/release/mcp-v8
+	cargo build --locked --release
+
+test: ## All tests
+	cargo test --locked
+
+verify: ## Everything that a change must pass, without changing a file
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --workspace
+	python3 .ci/dependencies.py
+	cargo test --locked
+
+fix: ## Format, and take the fixes that clippy knows
+	cargo fmt --all
+	cargo clippy --locked --workspace --all-targets --fix --allow-dirty --allow-staged
+
+soak: ## Ten minutes of mixed runs, a twentieth of them hostile
+	bench/soak --seconds 600
+
+bench: ## The table of bench/README.md
+	bench/run
+
+container: ## Build the image and try it
+	tests/container/run

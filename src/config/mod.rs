@@ -1,0 +1,73 @@
+//! What the operator decides: one immutable [`Config`].
+//!
+//! Each source is a [`Settings`]; the nearer one wins: flags, then the environment (`MCP_V8_…`), then
+//! the file of `--config`, then the defaults. [`Config::new`] checks the result once, against the
+//! [`Machine`] too.
+
+pub mod capacity;
+mod error;
+mod http;
+mod load;
+mod machine;
+mod range;
+mod run;
+mod settings;
+
+use std::time::Duration;
+
+pub use error::Error;
+pub use http::HttpConfig;
+pub use machine::{Machine, MemorySource};
+pub use run::{Bound, RunConfig};
+use serde::Deserialize;
+pub use settings::Settings;
+
+/// The whole configuration; made and checked once at start, never changed afterwards.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Executions: how many, how long, how large.
+    pub run: RunConfig,
+    /// The listeners.
+    pub http: HttpConfig,
+    /// How much of the sandbox must hold.
+    pub sandbox: SandboxMode,
+    /// How long a stopping node waits for its executions.
+    pub drain_timeout: Duration,
+    /// The form of the log.
+    pub log_format: LogFormat,
+}
+
+/// How much of the sandbox must hold.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum SandboxMode {
+    /// The node does not start unless every layer works here.
+    Require,
+    /// Layers that this host lacks are left out, and the log says which.
+    #[default]
+    Auto,
+    /// No layer: for debugging on a machine of one's own.
+    Off,
+}
+
+impl SandboxMode {
+    /// As the flag spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Require => "require",
+            Self::Auto => "auto",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// The form of the log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON object on each line.
+    Json,
+}

@@ -1,0 +1,150 @@
+use std::net::IpAddr;
+
+use serde::Deserialize;
+
+use super::{LogFormat, SandboxMode};
+
+/// Writes the struct of all settings and the one function that must know every field.
+macro_rules! settings {
+    ($($(#[$meta:meta])* $field:ident: $kind:ty,)*) => {
+        /// What a source of configuration (flags and environment, or the file) says; `None` is silence.
+        ///
+        /// The names of the flags, of the environment's variables (`MCP_V8_…`) and of the file's keys
+        /// all come from these fields.
+        #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, clap::Args)]
+        #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+        pub struct Settings {
+            $($(#[$meta])* pub $field: Option<$kind>,)*
+        }
+
+        impl Settings {
+            /// These settings, and where they are silent those of `other`.
+            #[must_use]
+            pub fn or(self, other: Self) -> Self {
+                Self { $($field: self.$field.or(other.$field),)* }
+            }
+        }
+    };
+}
+
+settings! {
+    /// Port of the HTTP API and of MCP (/mcp); 0 takes a free one
+    ///
+    /// Without this and without --sse-port the program speaks MCP on its standard streams. PORT in the
+    /// environment means the same.
+    #[arg(long, value_name = "PORT", help_heading = "Listening")]
+    http_port: u16,
+    /// Port of the old MCP transport (/sse and /message); must differ from --http-port
+    #[arg(long, value_name = "PORT", help_heading = "Listening")]
+    sse_port: u16,
+    /// Address to listen on; 0.0.0.0 is every IPv4 address of this machine [default: 127.0.0.1]
+    #[arg(long, value_name = "ADDRESS", help_heading = "Listening")]
+    bind_host: IpAddr,
+    /// Names allowed in a request's Host beside the loopback ones, comma-separated; * allows all
+    ///
+    /// This stops DNS rebinding: a web page that lets its own name point to this server is refused.
+    #[arg(long, value_name = "NAMES", value_delimiter = ',', help_heading = "Listening")]
+    allowed_hosts: Vec<String>,
+    /// Origins of web pages that may call, such as `https://app.example.com`, comma-separated; * allows all
+    #[arg(long, value_name = "ORIGINS", value_delimiter = ',', help_heading = "Listening")]
+    allowed_origins: Vec<String>,
+    /// Largest request body, in bytes [default: 4194304]
+    #[arg(long, value_name = "BYTES", help_heading = "Listening")]
+    body_bytes_max: u64,
+
+    /// Run code without sessions (all that this version does)
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "Executions"
+    )]
+    stateless: bool,
+    /// Executions that run at the same time [default: what memory and processors allow]
+    ///
+    /// The default is the memory that this process may use (of its cgroups and of the machine, the
+    /// smallest), less a reserve for the node, divided by --memory-mb; at most 32 for each processor. A
+    /// number that can't fit is refused at start.
+    #[arg(long, value_name = "N", alias = "max-concurrent-executions", help_heading = "Executions")]
+    #[serde(alias = "max-concurrent-executions")]
+    runs_max: usize,
+    /// Processes forked ahead of the requests [default: 4 for each processor, at most --runs-max]
+    #[arg(long, value_name = "N", help_heading = "Executions")]
+    runs_ready: usize,
+    /// Executions that may wait for a place; one more is answered with 429 [default: 256]
+    #[arg(long, value_name = "N", help_heading = "Executions")]
+    queue_max: usize,
+    /// Executions that are remembered, the unfinished ones among them [default: 10000]
+    #[arg(long, value_name = "N", help_heading = "Executions")]
+    executions_max: usize,
+    /// How long a finished execution is remembered, in seconds [default: 3600]
+    #[arg(long, value_name = "SECONDS", help_heading = "Executions")]
+    execution_ttl_secs: u64,
+    /// How long a retry with an idempotency key gets the first reply, in seconds [default: 3600]
+    #[arg(long, value_name = "SECONDS", help_heading = "Executions")]
+    idempotency_ttl_secs: u64,
+    /// Results and output of all remembered executions together, in bytes
+    /// [default: an eighth of the memory, from one execution's maximum to 268435456]
+    #[arg(long, value_name = "BYTES", help_heading = "Executions")]
+    kept_bytes_max: u64,
+
+    /// Wall clock of a run, in seconds [default: 30]
+    #[arg(long, value_name = "SECONDS", alias = "execution-timeout", help_heading = "Limits of a run")]
+    #[serde(alias = "execution-timeout")]
+    timeout_secs: u64,
+    /// Most that a request may ask for, in seconds [default: 300]
+    #[arg(long, value_name = "SECONDS", help_heading = "Limits of a run")]
+    timeout_secs_max: u64,
+    /// JavaScript heap of a run, in MiB [default: 64]
+    #[arg(long, value_name = "MIB", alias = "heap-memory-max", help_heading = "Limits of a run")]
+    #[serde(alias = "heap-memory-max")]
+    heap_mb: u64,
+    /// Most that a request may ask for, in MiB [default: 512]
+    #[arg(long, value_name = "MIB", help_heading = "Limits of a run")]
+    heap_mb_max: u64,
+    /// ArrayBuffers of a run together, in MiB [default: 64]
+    #[arg(long, value_name = "MIB", help_heading = "Limits of a run")]
+    array_buffer_mb: u64,
+    /// Most that a request may ask for, in MiB [default: 512]
+    #[arg(long, value_name = "MIB", help_heading = "Limits of a run")]
+    array_buffer_mb_max: u64,
+    /// Memory of a run's process beyond what it shares with the others, in MiB [default: 256]
+    #[arg(long, value_name = "MIB", help_heading = "Limits of a run")]
+    memory_mb: u64,
+    /// Most that a request may ask for, in MiB [default: 1024]
+    #[arg(long, value_name = "MIB", help_heading = "Limits of a run")]
+    memory_mb_max: u64,
+    /// Stack of JavaScript calls, in KiB [default: 984]
+    #[arg(long, value_name = "KIB", help_heading = "Limits of a run")]
+    stack_kb: u64,
+    /// Most that a request may ask for, in KiB [default: 8192]
+    #[arg(long, value_name = "KIB", help_heading = "Limits of a run")]
+    stack_kb_max: u64,
+    /// Largest source text, in bytes [default: 1048576]
+    #[arg(long, value_name = "BYTES", help_heading = "Limits of a run")]
+    code_bytes_max: u64,
+    /// Largest result, in bytes, as JSON and as text each [default: 1048576]
+    #[arg(long, value_name = "BYTES", help_heading = "Limits of a run")]
+    result_bytes: u64,
+    /// Most that a request may ask for, in bytes [default: 16777216]
+    #[arg(long, value_name = "BYTES", help_heading = "Limits of a run")]
+    result_bytes_max: u64,
+    /// Console output that is kept (its first and its last half), in bytes [default: 1048576]
+    #[arg(long, value_name = "BYTES", help_heading = "Limits of a run")]
+    output_bytes: u64,
+    /// Most that a request may ask for, in bytes [default: 16777216]
+    #[arg(long, value_name = "BYTES", help_heading = "Limits of a run")]
+    output_bytes_max: u64,
+
+    /// How much of the sandbox must hold [default: auto]
+    #[arg(long, value_name = "MODE", value_enum, help_heading = "Operating")]
+    sandbox: SandboxMode,
+    /// How long a stopping node waits for its executions, in seconds [default: 25]
+    #[arg(long, value_name = "SECONDS", help_heading = "Operating")]
+    drain_timeout_secs: u64,
+    /// Form of the log on the standard error stream; RUST_LOG sets its level [default: text]
+    #[arg(long, value_name = "FORM", value_enum, help_heading = "Operating")]
+    log_format: LogFormat,
+}

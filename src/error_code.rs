@@ -1,0 +1,281 @@
+//! Every code that a caller can be given, and what each is in HTTP and in MCP.
+//!
+//! A module's own error type answers `code()`; nothing else decides a status. Codes are part of the
+//! public interface: they are never renamed and never change their meaning.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// A stable name for what went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// A field, parameter or header has a value that is not accepted.
+    InvalidRequest,
+    /// The body is not well-formed JSON.
+    InvalidJson,
+    /// The content type is not one that this route reads.
+    UnsupportedMediaType,
+    /// The body is over the limit.
+    BodyTooLarge,
+    /// The source text is over the limit.
+    CodeTooLarge,
+    /// A limit of the request is over the maximum that the operator allows.
+    LimitTooLarge,
+    /// No such route.
+    NotFound,
+    /// No such execution, or it is no longer kept.
+    ExecutionNotFound,
+    /// The route has no such method.
+    MethodNotAllowed,
+    /// The reply can't be given in any form that the caller accepts.
+    NotAcceptable,
+    /// All workers are busy and the queue is full; nothing ran.
+    QueueFull,
+    /// The idempotency key was used before with another request.
+    IdempotencyConflict,
+    /// The node is stopping; nothing ran.
+    Draining,
+    /// No worker process could be had; nothing ran.
+    Unavailable,
+    /// The `Host` header names none of this server's hosts.
+    HostNotAllowed,
+    /// The `Origin` header names a page that may not call this server.
+    OriginNotAllowed,
+    /// A fault of this server.
+    Internal,
+    /// The script threw, or left a rejection unhandled.
+    ScriptError,
+    /// The code can't be parsed.
+    SyntaxError,
+    /// The result is pending and nothing is left that could settle it.
+    NeverSettles,
+    /// The script used up its stack.
+    StackOverflow,
+    /// The script's JavaScript heap is over its limit.
+    HeapLimit,
+    /// The script's ArrayBuffers are over their limit.
+    ArrayBufferLimit,
+    /// The worker's private memory is over its limit.
+    MemoryLimit,
+    /// The system had no more memory for the run.
+    SystemMemory,
+    /// The run reached its deadline.
+    Timeout,
+    /// The result is over its limit and can't be cut.
+    ResultTooLarge,
+    /// Rendering the result threw.
+    ResultUnrenderable,
+    /// The code imports or exports modules.
+    ModulesUnsupported,
+    /// A caller stopped the execution.
+    Cancelled,
+    /// The worker process died.
+    WorkerCrashed,
+}
+
+impl ErrorCode {
+    /// All of them, in the order of the documentation.
+    pub const ALL: [Self; 31] = [
+        Self::InvalidRequest,
+        Self::InvalidJson,
+        Self::UnsupportedMediaType,
+        Self::BodyTooLarge,
+        Self::CodeTooLarge,
+        Self::LimitTooLarge,
+        Self::NotFound,
+        Self::ExecutionNotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::QueueFull,
+        Self::IdempotencyConflict,
+        Self::Draining,
+        Self::Unavailable,
+        Self::HostNotAllowed,
+        Self::OriginNotAllowed,
+        Self::Internal,
+        Self::ScriptError,
+        Self::SyntaxError,
+        Self::NeverSettles,
+        Self::StackOverflow,
+        Self::HeapLimit,
+        Self::ArrayBufferLimit,
+        Self::MemoryLimit,
+        Self::SystemMemory,
+        Self::Timeout,
+        Self::ResultTooLarge,
+        Self::ResultUnrenderable,
+        Self::ModulesUnsupported,
+        Self::Cancelled,
+        Self::WorkerCrashed,
+    ];
+
+    /// The code as callers see it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "invalid_request",
+            Self::InvalidJson => "invalid_json",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BodyTooLarge => "body_too_large",
+            Self::CodeTooLarge => "code_too_large",
+            Self::LimitTooLarge => "limit_too_large",
+            Self::NotFound => "not_found",
+            Self::ExecutionNotFound => "execution_not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotAcceptable => "not_acceptable",
+            Self::QueueFull => "queue_full",
+            Self::IdempotencyConflict => "idempotency_conflict",
+            Self::Draining => "draining",
+            Self::Unavailable => "unavailable",
+            Self::HostNotAllowed => "host_not_allowed",
+            Self::OriginNotAllowed => "origin_not_allowed",
+            Self::Internal => "internal",
+            Self::ScriptError => "script_error",
+            Self::SyntaxError => "syntax_error",
+            Self::NeverSettles => "never_settles",
+            Self::StackOverflow => "stack_overflow",
+            Self::HeapLimit => "heap_limit",
+            Self::ArrayBufferLimit => "array_buffer_limit",
+            Self::MemoryLimit => "memory_limit",
+            Self::SystemMemory => "system_memory",
+            Self::Timeout => "timeout",
+            Self::ResultTooLarge => "result_too_large",
+            Self::ResultUnrenderable => "result_unrenderable",
+            Self::ModulesUnsupported => "modules_unsupported",
+            Self::Cancelled => "cancelled",
+            Self::WorkerCrashed => "worker_crashed",
+        }
+    }
+
+    /// One short sentence that is the same each time, without the facts of the case.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "The request is not valid",
+            Self::InvalidJson => "The body is not well-formed JSON",
+            Self::UnsupportedMediaType => "The content type is not supported",
+            Self::BodyTooLarge => "The body is too large",
+            Self::CodeTooLarge => "The code is too large",
+            Self::LimitTooLarge => "A limit is over its maximum",
+            Self::NotFound => "There is no such route",
+            Self::ExecutionNotFound => "There is no such execution",
+            Self::MethodNotAllowed => "The route has no such method",
+            Self::NotAcceptable => "No acceptable form of the reply",
+            Self::QueueFull => "The queue is full",
+            Self::IdempotencyConflict => "The idempotency key belongs to another request",
+            Self::Draining => "The node is stopping",
+            Self::Unavailable => "No worker process could be had",
+            Self::HostNotAllowed => "The host is not allowed",
+            Self::OriginNotAllowed => "The origin is not allowed",
+            Self::Internal => "The server failed",
+            Self::ScriptError => "The script failed",
+            Self::SyntaxError => "The code can't be parsed",
+            Self::NeverSettles => "The result never settles",
+            Self::StackOverflow => "The stack is used up",
+            Self::HeapLimit => "The JavaScript heap is over its limit",
+            Self::ArrayBufferLimit => "The ArrayBuffers are over their limit",
+            Self::MemoryLimit => "The worker's memory is over its limit",
+            Self::SystemMemory => "The system is out of memory",
+            Self::Timeout => "The run reached its deadline",
+            Self::ResultTooLarge => "The result is too large",
+            Self::ResultUnrenderable => "The result can't be rendered",
+            Self::ModulesUnsupported => "Modules are not supported",
+            Self::Cancelled => "The execution was cancelled",
+            Self::WorkerCrashed => "The worker process died",
+        }
+    }
+
+    /// The status of an HTTP reply that is this error.
+    ///
+    /// The errors of an execution are inside a 200: the request was served, the script failed.
+    pub fn http_status(self) -> u16 {
+        match self {
+            Self::InvalidRequest | Self::InvalidJson | Self::LimitTooLarge => 400,
+            Self::HostNotAllowed | Self::OriginNotAllowed => 403,
+            Self::NotFound | Self::ExecutionNotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::NotAcceptable => 406,
+            Self::BodyTooLarge | Self::CodeTooLarge => 413,
+            Self::UnsupportedMediaType => 415,
+            Self::IdempotencyConflict => 422,
+            Self::QueueFull => 429,
+            Self::Internal => 500,
+            Self::Draining | Self::Unavailable => 503,
+            Self::ScriptError
+            | Self::SyntaxError
+            | Self::NeverSettles
+            | Self::StackOverflow
+            | Self::HeapLimit
+            | Self::ArrayBufferLimit
+            | Self::MemoryLimit
+            | Self::SystemMemory
+            | Self::Timeout
+            | Self::ResultTooLarge
+            | Self::ResultUnrenderable
+            | Self::ModulesUnsupported
+            | Self::Cancelled
+            | Self::WorkerCrashed => 200,
+        }
+    }
+
+    /// The code of a JSON-RPC error, where MCP has no tool result to put the error in.
+    pub fn json_rpc_code(self) -> i64 {
+        match self {
+            Self::InvalidJson => -32700,
+            Self::MethodNotAllowed | Self::NotFound => -32601,
+            Self::InvalidRequest
+            | Self::LimitTooLarge
+            | Self::CodeTooLarge
+            | Self::BodyTooLarge
+            | Self::UnsupportedMediaType
+            | Self::IdempotencyConflict
+            | Self::ExecutionNotFound => -32602,
+            _ => -32603,
+        }
+    }
+
+    /// The same request may well succeed a little later, and repeating it does no harm: nothing ran.
+    pub fn retryable(self) -> bool {
+        matches!(self, Self::QueueFull | Self::Draining | Self::Unavailable)
+    }
+}
+
+impl std::fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_wire_form_is_as_str() {
+        for (position, code) in ErrorCode::ALL.into_iter().enumerate() {
+            assert_eq!(
+                code as usize, position,
+                "{code} is not where it stands in the enum"
+            );
+            let json = serde_json::to_string(&code).expect("a plain enum");
+            assert_eq!(json, format!("\"{}\"", code.as_str()));
+        }
+        assert_eq!(ErrorCode::WorkerCrashed as usize + 1, ErrorCode::ALL.len());
+    }
+
+    #[test]
+    fn errors_of_a_script_are_no_errors_of_the_request() {
+        for code in ErrorCode::ALL {
+            let status = code.http_status();
+            assert!(
+                status == 200 || (400..=599).contains(&status),
+                "{code} is {status}"
+            );
+            if code.retryable() {
+                assert!(matches!(status, 429 | 503), "{code} is {status}");
+            }
+        }
+        assert_eq!(ErrorCode::ScriptError.http_status(), 200);
+        assert_eq!(ErrorCode::QueueFull.http_status(), 429);
+    }
+}

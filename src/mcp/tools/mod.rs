@@ -1,0 +1,122 @@
+//! The tools: what each takes, what it does with one call of the service, and what it answers.
+
+mod arguments;
+mod cut;
+mod definitions;
+mod executions;
+mod reply;
+mod run;
+
+use arguments::{ArgumentError, Arguments};
+use rmcp::{
+    ErrorData,
+    model::{CallToolResult, JsonObject, Tool},
+};
+
+use super::console::Listener;
+use crate::{
+    config::RunConfig,
+    error_code::ErrorCode,
+    service::run::{self as service, ExecutionId, MalformedCursor, MalformedId, Runs},
+};
+
+/// The tools of one node.
+pub(super) struct Tools {
+    list: Vec<Tool>,
+    runs: Runs,
+    config: RunConfig,
+}
+
+impl Tools {
+    /// The tools that work on these executions.
+    pub fn new(runs: Runs, config: RunConfig) -> Self {
+        Self {
+            list: definitions::all(&config),
+            runs,
+            config,
+        }
+    }
+
+    /// What they are, in an order that never changes.
+    pub fn list(&self) -> &[Tool] {
+        &self.list
+    }
+
+    /// One of them.
+    pub fn get(&self, name: &str) -> Option<&Tool> {
+        self.list.iter().find(|tool| tool.name == name)
+    }
+
+    /// Calls one. Dropping the future stops what run_js has begun.
+    pub async fn call(
+        &self,
+        name: &str,
+        arguments: Option<JsonObject>,
+        listener: Listener,
+    ) -> Result<CallToolResult, ErrorData> {
+        let arguments = Arguments::new(arguments);
+        let runs = &self.runs;
+        let result = match name {
+            "run_js" => run::run_js(runs, &self.config, arguments, listener).await,
+            "execution_start" => run::start(runs, arguments),
+            "execution_get" => executions::get(runs, arguments, listener).await,
+            "execution_output" => executions::output(runs, arguments),
+            "execution_list" => executions::list(runs, arguments),
+            "execution_cancel" => executions::cancel(runs, arguments).await,
+            _ => {
+                let message = format!("there is no tool {name}; tools/list names them all");
+                return Err(ErrorData::invalid_params(message, None));
+            }
+        };
+        Ok(result.unwrap_or_else(|error| reply::of_error(&error)))
+    }
+}
+
+/// Why a call did nothing. The model is told, so that it can do better.
+#[derive(Debug, thiserror::Error)]
+enum ToolError {
+    /// Its arguments.
+    #[error(transparent)]
+    Argument(#[from] ArgumentError),
+    /// An id that is none.
+    #[error("`{text}` is no execution_id: {source}")]
+    Id {
+        /// What came.
+        text: String,
+        /// What an id looks like.
+        source: MalformedId,
+    },
+    /// A cursor that is none.
+    #[error("the argument `cursor` is wrong: {0}")]
+    Cursor(#[from] MalformedCursor),
+    /// The service refused.
+    #[error(transparent)]
+    Service(#[from] service::Error),
+}
+
+impl ToolError {
+    fn code(&self) -> ErrorCode {
+        match self {
+            Self::Argument(_) | Self::Id { .. } | Self::Cursor(_) => ErrorCode::InvalidRequest,
+            Self::Service(error) => error.code(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!("{}: {self}", self.code());
+        if let Self::Service(error) = self {
+            text.push_str(&format!("\nHint: {}", error.hint()));
+            if let Some(retry_after_ms) = error.retry_after_ms() {
+                text.push_str(&format!("\nTry again in {retry_after_ms} ms."));
+            }
+        }
+        text
+    }
+}
+
+/// The argument that names an execution.
+fn execution_id(arguments: &mut Arguments) -> Result<ExecutionId, ToolError> {
+    let text = arguments.required_text("execution_id")?;
+    text.parse()
+        .map_err(|source| ToolError::Id { text, source })
+}

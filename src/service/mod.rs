@@ -1,0 +1,3 @@
+//! The use cases, one folder each with one cheap-to-clone handle.
+
+pub mod run;

@@ -1,0 +1,128 @@
+use super::ExecutionId;
+use crate::error_code::ErrorCode;
+
+/// Why the service did not do what was asked. In none of these cases did any code run.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// No such execution.
+    #[error("there is no execution {id} on this node, or it is no longer kept")]
+    NotFound {
+        /// The id that was asked for.
+        id: ExecutionId,
+    },
+    /// All places are taken and the queue is full.
+    #[error("all workers are busy and {queue_max} executions are waiting already")]
+    QueueFull {
+        /// The queue's bound.
+        queue_max: usize,
+        /// When a place is likely to be free.
+        retry_after_ms: u64,
+    },
+    /// The key was used before with another request.
+    #[error("the idempotency key was used before with another request ({id})")]
+    IdempotencyConflict {
+        /// The execution that the key belongs to.
+        id: ExecutionId,
+    },
+    /// The key is empty or too long.
+    #[error("an idempotency key has 1 to {bytes_max} bytes; this one has {bytes}")]
+    IdempotencyKeyLength {
+        /// Its length.
+        bytes: usize,
+        /// The most that is accepted.
+        bytes_max: usize,
+    },
+    /// The source text is over the limit.
+    #[error("the code has {bytes} bytes; the limit is {bytes_max}")]
+    CodeTooLarge {
+        /// Its length.
+        bytes: u64,
+        /// The limit.
+        bytes_max: u64,
+    },
+    /// A limit is over its maximum.
+    #[error("{limit} is {given}, over the maximum of {max} that this server allows")]
+    LimitTooLarge {
+        /// The request's field.
+        limit: &'static str,
+        /// What was asked for.
+        given: u64,
+        /// The operator's maximum.
+        max: u64,
+    },
+    /// A limit is zero, or below what a run needs at all.
+    #[error("{limit} is {given}, below the minimum of {min}")]
+    LimitTooSmall {
+        /// The request's field.
+        limit: &'static str,
+        /// What was asked for.
+        given: u64,
+        /// The least that is accepted.
+        min: u64,
+    },
+    /// The node is stopping.
+    #[error("this node is stopping and takes no new executions")]
+    Draining,
+    /// No process could be had.
+    #[error("no worker process could be had, the code did not run: {reason}")]
+    Unavailable {
+        /// Why, for a person.
+        reason: std::sync::Arc<str>,
+    },
+}
+
+impl Error {
+    /// The public code.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::NotFound { .. } => ErrorCode::ExecutionNotFound,
+            Self::QueueFull { .. } => ErrorCode::QueueFull,
+            Self::IdempotencyConflict { .. } => ErrorCode::IdempotencyConflict,
+            Self::IdempotencyKeyLength { .. } | Self::LimitTooSmall { .. } => {
+                ErrorCode::InvalidRequest
+            }
+            Self::CodeTooLarge { .. } => ErrorCode::CodeTooLarge,
+            Self::LimitTooLarge { .. } => ErrorCode::LimitTooLarge,
+            Self::Draining => ErrorCode::Draining,
+            Self::Unavailable { .. } => ErrorCode::Unavailable,
+        }
+    }
+
+    /// When to try again, for the errors that pass.
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        match self {
+            Self::QueueFull { retry_after_ms, .. } => Some(*retry_after_ms),
+            Self::Draining | Self::Unavailable { .. } => Some(1000),
+            _ => None,
+        }
+    }
+
+    /// What the caller can do about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NotFound { .. } => {
+                "executions are kept for a limited time and number (--execution-ttl-secs, \
+                 --executions-max) and only by the node that ran them"
+            }
+            Self::QueueFull { .. } => {
+                "nothing ran: repeat the request after the time in Retry-After; an operator can \
+                 raise --runs-max and --queue-max"
+            }
+            Self::IdempotencyConflict { .. } => {
+                "use a new key for a new request, or repeat the first request unchanged"
+            }
+            Self::IdempotencyKeyLength { .. } => "use a UUID, for instance",
+            Self::CodeTooLarge { .. } => {
+                "pass data as `input` rather than in the code; an operator can raise \
+                 --code-bytes-max"
+            }
+            Self::LimitTooLarge { .. } => {
+                "ask for less, or leave the field out to get the default; an operator can raise \
+                 the maximum"
+            }
+            Self::LimitTooSmall { .. } => "ask for more, or leave the field out to get the default",
+            Self::Draining => "nothing ran: repeat the request on another node, or in a moment",
+            Self::Unavailable { .. } => "nothing ran: repeat the request in a moment",
+        }
+    }
+}

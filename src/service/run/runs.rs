@@ -1,0 +1,384 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant as StdInstant};
+
+use futures::Stream;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::admission::{Admission, Admitted};
+use super::attached::Attached;
+use super::limits::Limits;
+use super::output::Cursor;
+use super::record::{Ending, Record, Retention, now_ms};
+use super::registry::{Inserted, Registry};
+use super::{
+    CancelOnDrop, Error, Event, Executed, Execution, ExecutionId, ExecutionList, ExecutionRequest,
+    ListPage, OutputPage, OutputQuery, RunStats, Status, Submitted, events, key, outcome,
+};
+use crate::config::RunConfig;
+use crate::metrics;
+use crate::workers::{RunRequest, Workers};
+
+/// This node's executions. A cheap handle: clones share everything.
+#[derive(Clone)]
+pub struct Runs {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    workers: Workers,
+    config: RunConfig,
+    admission: Arc<Admission>,
+    registry: Registry,
+    node: u64,
+    incarnation: u64,
+    draining: AtomicBool,
+    idle: Notify,
+}
+
+/// The work of one execution. It belongs to no caller: dropped half-way, it could leave a record
+/// without an end.
+pub(super) type Drive = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// An execution that was accepted; a replayed one has nothing to drive.
+struct Accepted {
+    record: Arc<Record>,
+    drive: Option<Drive>,
+}
+
+impl Runs {
+    /// Executions on these workers. Must be called inside a tokio runtime: finished executions are
+    /// swept out by a loop that ends with the last handle.
+    pub fn start(workers: Workers, config: RunConfig) -> Self {
+        let inner = Arc::new(Inner {
+            admission: Admission::new(config.runs_max, config.queue_max),
+            registry: Registry::new(&config),
+            workers,
+            config,
+            node: 1,
+            incarnation: now_ms(),
+            draining: AtomicBool::new(false),
+            idle: Notify::new(),
+        });
+        let weak = Arc::downgrade(&inner);
+        let ttl = Duration::from_secs(inner.config.execution_ttl_secs);
+        let period = (ttl / 10).clamp(Duration::from_secs(1), Duration::from_secs(30));
+        tokio::spawn(async move {
+            let mut ticks = tokio::time::interval(period);
+            loop {
+                ticks.tick().await;
+                let Some(inner) = weak.upgrade() else {
+                    return;
+                };
+                inner.registry.expire(StdInstant::now());
+            }
+        });
+        Self { inner }
+    }
+
+    /// Checks the request, lets it into the queue, and starts it. Returns at once; the execution goes
+    /// on whether or not anybody waits for it.
+    pub fn submit(&self, request: ExecutionRequest) -> Result<Submitted, Error> {
+        let accepted = self.accept(request, Retention::Awaited)?;
+        let replayed = accepted.drive.is_none();
+        if let Some(drive) = accepted.drive {
+            tokio::spawn(drive);
+        }
+        Ok(Submitted {
+            id: accepted.record.id,
+            replayed,
+        })
+    }
+
+    /// Runs it and gives the end. Dropping the future stops the execution, unless the request has an
+    /// idempotency key: then a retry may still ask for the answer.
+    pub async fn execute(&self, request: ExecutionRequest) -> Result<Executed, Error> {
+        let Accepted { record, drive } = self.accept(request, Retention::Answered)?;
+        let replayed = drive.is_none();
+        match drive {
+            // Driven right here: no other task has to be woken on the way to the answer.
+            Some(drive) if record.key.is_none() => {
+                Attached::new(drive, record.cancel.clone()).await;
+            }
+            Some(drive) => {
+                tokio::spawn(drive);
+                record.ended(None).await;
+            }
+            None => {
+                record.ended(None).await;
+            }
+        }
+        match record.unavailable() {
+            Some(reason) => Err(Error::Unavailable { reason }),
+            None => Ok(Executed {
+                execution: record.view(),
+                replayed,
+            }),
+        }
+    }
+
+    fn accept(&self, request: ExecutionRequest, retention: Retention) -> Result<Accepted, Error> {
+        let inner = &self.inner;
+        let bytes = request.code.len() as u64;
+        if bytes > inner.config.code_bytes_max {
+            return Err(Error::CodeTooLarge {
+                bytes,
+                bytes_max: inner.config.code_bytes_max,
+            });
+        }
+        let limits = Limits::resolve(&inner.config, &request.limits)?;
+        let key = match &request.idempotency_key {
+            Some(key) => Some(key::of(key, &request)?),
+            None => None,
+        };
+        let id = ExecutionId::new(inner.node, inner.incarnation);
+        let inserted = inner.registry.insert(
+            key,
+            || {
+                if inner.draining.load(Ordering::SeqCst) {
+                    return Err(Error::Draining);
+                }
+                inner.admission.admit()
+            },
+            |order, key| Record::new(id, order, limits.output_bytes_max, retention, key),
+        )?;
+        Ok(match inserted {
+            Inserted::Known(record) => Accepted {
+                record,
+                drive: None,
+            },
+            Inserted::New(record, admitted) => {
+                let request = RunRequest {
+                    code: request.code,
+                    language: request.language,
+                    input_json: request.input.map(|input| input.get().to_owned()),
+                    limits: limits.run,
+                };
+                let drive = drive(
+                    Arc::clone(inner),
+                    Arc::clone(&record),
+                    admitted,
+                    request,
+                    limits,
+                );
+                Accepted {
+                    record,
+                    drive: Some(Box::pin(drive)),
+                }
+            }
+        })
+    }
+
+    /// Waits until it has ended or the time is over, and gives what is known then.
+    pub async fn wait(&self, id: &ExecutionId, at_most: Duration) -> Result<Execution, Error> {
+        let record = self.inner.registry.get(id)?;
+        record.ended(Some(Instant::now() + at_most)).await;
+        Ok(record.view())
+    }
+
+    /// What is known of it.
+    pub fn get(&self, id: &ExecutionId) -> Result<Execution, Error> {
+        Ok(self.inner.registry.get(id)?.view())
+    }
+
+    /// Executions, newest first, without results and outputs.
+    pub fn list(&self, page: ListPage) -> ExecutionList {
+        let (records, next) = self.inner.registry.list(&page);
+        ExecutionList {
+            executions: records.iter().map(|record| record.summary()).collect(),
+            next,
+        }
+    }
+
+    /// A part of its console output, and where it stands.
+    pub fn output(
+        &self,
+        id: &ExecutionId,
+        query: OutputQuery,
+    ) -> Result<(OutputPage, Status), Error> {
+        Ok(self.inner.registry.get(id)?.page(query))
+    }
+
+    /// What its console printed and prints, then its end.
+    pub fn events(
+        &self,
+        id: &ExecutionId,
+    ) -> Result<impl Stream<Item = Event> + Send + Unpin + 'static + use<>, Error> {
+        self.events_after(id, 0)
+    }
+
+    /// The same for a follower that has seen the events up to a number.
+    pub fn events_after(
+        &self,
+        id: &ExecutionId,
+        seq: u64,
+    ) -> Result<impl Stream<Item = Event> + Send + Unpin + 'static + use<>, Error> {
+        let record = self.inner.registry.get(id)?;
+        let cursor = match seq {
+            0 => Cursor::default(),
+            seq => record.cursor_after(seq),
+        };
+        Ok(events::follow(record, cursor))
+    }
+
+    /// Stops it. One that waits ends at once, one that runs within moments, one that has ended stays
+    /// as it is. Gives where it stands right now.
+    pub fn cancel(&self, id: &ExecutionId) -> Result<Status, Error> {
+        let record = self.inner.registry.get(id)?;
+        self.inner.cancel(&record);
+        Ok(record.status())
+    }
+
+    /// Stops it and waits for its end, but not longer than this. Gives where it stands then.
+    pub async fn cancel_and_wait(
+        &self,
+        id: &ExecutionId,
+        at_most: Duration,
+    ) -> Result<Status, Error> {
+        let record = self.inner.registry.get(id)?;
+        self.inner.cancel(&record);
+        record.ended(Some(Instant::now() + at_most)).await;
+        Ok(record.status())
+    }
+
+    /// Stops the execution when the guard is dropped: for a caller that follows it and goes away.
+    pub fn cancel_on_drop(&self, id: ExecutionId) -> CancelOnDrop {
+        CancelOnDrop::new(self.clone(), id)
+    }
+
+    /// The figures of this moment.
+    pub fn stats(&self) -> RunStats {
+        let (kept, kept_bytes) = self.inner.registry.size();
+        RunStats {
+            queued: self.inner.admission.queued(),
+            running: self.inner.admission.running(),
+            runs_max: self.inner.config.runs_max,
+            queue_max: self.inner.config.queue_max,
+            kept,
+            kept_bytes,
+            draining: self.inner.draining.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Takes no new executions from now on.
+    pub fn begin_drain(&self) {
+        self.inner.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Waits until all executions have ended; those that have not at the deadline are stopped. Gives
+    /// how many that were.
+    pub async fn drained(&self, deadline: Duration) -> usize {
+        /// A killed process is gone within moments; this only bounds the wait for a fault of ours.
+        const KILL_MAX: Duration = Duration::from_secs(5);
+        if self.idle_until(Instant::now() + deadline).await {
+            return 0;
+        }
+        let left = self.inner.registry.unfinished();
+        for record in &left {
+            self.inner.cancel(record);
+        }
+        if !self.idle_until(Instant::now() + KILL_MAX).await {
+            tracing::error!(
+                left = self.inner.registry.unfinished_count(),
+                "executions did not end after they were stopped"
+            );
+        }
+        left.len()
+    }
+
+    async fn idle_until(&self, deadline: Instant) -> bool {
+        loop {
+            let notified = self.inner.idle.notified();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            if self.inner.registry.unfinished_count() == 0 {
+                return true;
+            }
+            if tokio::time::timeout_at(deadline, notified).await.is_err() {
+                return false;
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn cancel(&self, record: &Arc<Record>) {
+        record.cancel.cancel();
+        if record.status() == Status::Queued {
+            self.finish(record, outcome::cancelled(), None);
+        }
+    }
+
+    /// Ends it, unless it has ended already.
+    fn finish(&self, record: &Arc<Record>, ending: Ending, duration: Option<Duration>) {
+        let status = ending.status;
+        let Some(kept_bytes) = record.finish(ending, duration) else {
+            return;
+        };
+        metrics::execution_finished(status, duration, record.output_bytes_total());
+        self.registry.finished(record, kept_bytes);
+        if self.draining.load(Ordering::SeqCst) && self.registry.unfinished_count() == 0 {
+            self.idle.notify_waiters();
+        }
+    }
+}
+
+/// Ends the record of a drive that panicked or was dropped by the runtime's end.
+struct EndsAnyway {
+    inner: Arc<Inner>,
+    record: Arc<Record>,
+}
+
+impl Drop for EndsAnyway {
+    fn drop(&mut self) {
+        // The usual case: it has ended, and this does nothing.
+        if !self.record.status().is_final() {
+            self.inner.finish(&self.record, outcome::lost(), None);
+        }
+    }
+}
+
+async fn drive(
+    inner: Arc<Inner>,
+    record: Arc<Record>,
+    admitted: Admitted,
+    request: RunRequest,
+    limits: Limits,
+) {
+    let guard = EndsAnyway { inner, record };
+    let EndsAnyway { inner, record } = &guard;
+    let place = match admitted {
+        Admitted::Now(place) => place,
+        Admitted::Queued(slot) => tokio::select! {
+            biased;
+            () = record.cancel.cancelled() => {
+                inner.finish(record, outcome::cancelled(), None);
+                return;
+            }
+            place = slot.place() => place,
+        },
+    };
+    if !record.begin() {
+        return;
+    }
+    let mut console = |line| record.print(&line);
+    let ended = inner
+        .workers
+        .run(request, &mut console, record.cancel.clone())
+        .await;
+    drop(place);
+    match ended {
+        Ok(ended) => {
+            let ending = outcome::ending(ended.outcome, &limits, &inner.config);
+            inner.finish(record, ending, Some(ended.duration));
+        }
+        Err(error) => {
+            tracing::warn!(execution_id = %record.id, %error, "no worker for an execution");
+            let reason = error.to_string().into();
+            inner.finish(record, outcome::unavailable(reason), None);
+        }
+    }
+}

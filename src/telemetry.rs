@@ -1,0 +1,28 @@
+//! The log: on the standard error stream, since the standard output may carry MCP or a result.
+
+use std::io;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::config::LogFormat;
+
+/// Starts the log. `RUST_LOG` decides what is in it, else `level`; the MCP library is left out then but
+/// for its errors, since it tells of every request.
+///
+/// A second call changes nothing, so tests in one process may all call it.
+pub fn start(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| EnvFilter::new(format!("{level},rmcp=error")));
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr);
+    let started = match format {
+        LogFormat::Text => log
+            .with_ansi(io::IsTerminal::is_terminal(&io::stderr()))
+            .try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
+    if started.is_err() {
+        tracing::debug!("the log was started before");
+    }
+}

@@ -1,0 +1,16 @@
+//! The JSON that callers send and get, the same over HTTP and MCP.
+//!
+//! Only forms and conversions are here. Every type carries the two schemas: OpenAPI's and MCP's.
+
+mod execution;
+mod list;
+mod output;
+mod raw;
+mod request;
+mod timestamp;
+
+pub use execution::{ErrorBody, ExecutionBody, GapBody, LineBody, LineLevel};
+pub use list::{CancelBody, ExecutionListBody, ExecutionSummary};
+pub use output::OutputBody;
+pub use request::{ExecutionRequestBody, Invalid, LanguageName};
+pub use timestamp::rfc3339;

@@ -1,0 +1,29 @@
+//! The V8 processes of this node: one zygote, the runs forked from it, and who watches them.
+//!
+//! This module knows nothing of HTTP, of executions' ids or of what a caller is told. It takes a
+//! [`RunRequest`], gives the console's lines to a sink while they are printed, and answers with how
+//! the process ended. `worker/DESIGN.md` tells the other side of the socket.
+//!
+//! * `supply`: the loop that owns the zygote and forks ahead.
+//! * `child`: one forked process: its channel, its end.
+//! * `run`: a run from the frame to the outcome, with its deadline and memory bound.
+
+mod child;
+mod error;
+mod handle;
+mod memory;
+mod process;
+mod program;
+mod run;
+mod spawner;
+mod supply;
+mod types;
+mod zygote;
+
+pub use error::{Error, StartError};
+pub use handle::Workers;
+pub use types::{
+    Ended, OomCause, Options, Outcome, ProbeOutcome, RunLimits, RunRequest, SandboxMode,
+    SandboxReport, Stats,
+};
+pub use worker_protocol::{ConsoleLevel, ConsoleLine, Language, LayerReport, ProbeKind};

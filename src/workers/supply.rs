@@ -1,0 +1,304 @@
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures::stream::{FuturesUnordered, StreamExt};
+use tokio::sync::{Notify, oneshot};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tracing::{debug, error, info, warn};
+
+use super::child::Child;
+use super::zygote::{News, Zygote};
+use super::{Error, Options};
+
+/// How long a caller waits for a forked process before it is told that there is none.
+const TAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// A zygote is replaced after this many forks: whatever builds up in it or in the kernel's
+/// bookkeeping of it does not build up for ever.
+const FORKS_MAX: u64 = 100_000;
+
+/// Between two attempts to start a zygote, doubled each time,
+const RESTART_DELAY_MIN: Duration = Duration::from_millis(10);
+/// up to this.
+const RESTART_DELAY_MAX: Duration = Duration::from_secs(5);
+
+/// How often the children that wait are looked at: one that dies there says nothing.
+const LOOK_PERIOD: Duration = Duration::from_secs(1);
+
+/// Before a failed fork is ordered again.
+const FORK_RETRY_DELAY: Duration = Duration::from_millis(20);
+
+/// The forked processes that wait for a run, and those who wait for one.
+#[derive(Default)]
+struct Shelf {
+    ready: VecDeque<Child>,
+    waiting: VecDeque<oneshot::Sender<Child>>,
+}
+
+/// Forks ahead of demand and hands the children out.
+pub struct Supply {
+    shelf: Mutex<Shelf>,
+    /// Wakes the loop: a child was taken, or somebody waits.
+    wake: Notify,
+    /// The newest zygote that is not wanted any more: a run of it crashed.
+    renew: AtomicU64,
+    options: Options,
+    zygote_starts: AtomicU64,
+    zygote_pid: AtomicUsize,
+    stop: CancellationToken,
+    tracker: TaskTracker,
+}
+
+impl Supply {
+    /// A supply whose loop owns `zygote`.
+    pub fn start(zygote: Zygote, options: Options, tracker: TaskTracker) -> Arc<Self> {
+        let supply = Arc::new(Self {
+            shelf: Mutex::default(),
+            wake: Notify::new(),
+            renew: AtomicU64::new(0),
+            options,
+            zygote_starts: AtomicU64::new(0),
+            zygote_pid: AtomicUsize::new(0),
+            stop: CancellationToken::new(),
+            tracker: tracker.clone(),
+        });
+        tracker.spawn(supply.clone().supply_loop(zygote));
+        supply
+    }
+
+    /// A process that waits for its frame.
+    pub async fn take(&self) -> Result<Child, Error> {
+        let deadline = tokio::time::Instant::now() + TAKE_TIMEOUT;
+        loop {
+            let waiting = {
+                let mut shelf = self.shelf();
+                match shelf.ready.pop_front() {
+                    Some(child) => Ok(child),
+                    None => {
+                        let (sender, receiver) = oneshot::channel();
+                        shelf.waiting.push_back(sender);
+                        Err(receiver)
+                    }
+                }
+            };
+            self.wake.notify_one();
+            let child = match waiting {
+                Ok(child) => child,
+                Err(receiver) => tokio::select! {
+                    child = receiver => child.map_err(|_| Error::Stopping)?,
+                    () = self.stop.cancelled() => return Err(Error::Stopping),
+                    () = tokio::time::sleep_until(deadline) => {
+                        return Err(Error::NoneReady { waited: TAKE_TIMEOUT });
+                    }
+                },
+            };
+            if !child.is_closed() {
+                return Ok(child);
+            }
+            self.reap(child, |_| {});
+            self.discard_dead();
+        }
+    }
+
+    /// Asks for another zygote than this one; its waiting children are given up with it.
+    pub fn renew(&self, generation: u64) {
+        self.renew.fetch_max(generation, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
+
+    /// Kills a child, reaps it in the background, and tells `ended` how it ended. The caller, who has
+    /// an answer to give, waits for none of it.
+    pub fn reap(
+        &self,
+        child: Child,
+        ended: impl FnOnce(super::process::Exit) + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        self.tracker.spawn(async move {
+            let process = child.into_process();
+            process.kill();
+            ended(process.ended().await);
+        })
+    }
+
+    /// Ends the loop, the zygote and the children that wait.
+    pub fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// How many children wait.
+    pub fn ready(&self) -> usize {
+        self.shelf().ready.len()
+    }
+
+    /// How many zygotes were started, and the present one's process id.
+    pub fn zygote(&self) -> (u64, Option<i32>) {
+        let pid = self.zygote_pid.load(Ordering::Relaxed) as i32;
+        (
+            self.zygote_starts.load(Ordering::Relaxed),
+            (pid != 0).then_some(pid),
+        )
+    }
+
+    fn shelf(&self) -> std::sync::MutexGuard<'_, Shelf> {
+        self.shelf
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    /// How many children should be there or on their way.
+    fn wanted(&self) -> usize {
+        let mut shelf = self.shelf();
+        // Callers that gave up are not waited for.
+        shelf.waiting.retain(|waiting| !waiting.is_closed());
+        (self.options.runs_ready + shelf.waiting.len()).saturating_sub(shelf.ready.len())
+    }
+
+    /// Gives a child to who waits longest, or puts it on the shelf.
+    fn put(&self, mut child: Child) {
+        let mut shelf = self.shelf();
+        while let Some(waiting) = shelf.waiting.pop_front() {
+            match waiting.send(child) {
+                Ok(()) => return,
+                Err(back) => child = back,
+            }
+        }
+        shelf.ready.push_back(child);
+    }
+
+    /// Gives up the children that died while they waited.
+    fn discard_dead(&self) {
+        let dead: VecDeque<Child> = {
+            let mut shelf = self.shelf();
+            let (dead, ready) = shelf.ready.drain(..).partition(Child::is_closed);
+            shelf.ready = ready;
+            dead
+        };
+        for child in dead {
+            self.reap(child, |_| {});
+        }
+    }
+
+    fn discard_ready(&self) {
+        let ready = std::mem::take(&mut self.shelf().ready);
+        for child in ready {
+            self.reap(child, |_| {});
+        }
+    }
+
+    async fn supply_loop(self: Arc<Self>, mut zygote: Zygote) {
+        let mut generation = 0;
+        loop {
+            generation += 1;
+            self.zygote_starts.store(generation, Ordering::Relaxed);
+            let pid = zygote.process().pid().as_raw_nonzero().get();
+            self.zygote_pid.store(pid as usize, Ordering::Relaxed);
+            info!(pid, generation, "zygote ready");
+            let end = self.serve(&zygote, generation).await;
+            self.zygote_pid.store(0, Ordering::Relaxed);
+            match end {
+                End::Stopped => {
+                    self.discard_ready();
+                    zygote.end().await;
+                    return;
+                }
+                End::Dead => {
+                    warn!(pid, generation, "zygote died, starting another");
+                    zygote.end().await;
+                }
+                End::Renewed => {
+                    debug!(pid, generation, "renewing the zygote");
+                    self.discard_ready();
+                    zygote.end().await;
+                }
+            }
+            match self.start_again().await {
+                Some(started) => zygote = started,
+                None => {
+                    self.discard_ready();
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn start_again(&self) -> Option<Zygote> {
+        let mut delay = RESTART_DELAY_MIN;
+        loop {
+            let started = tokio::select! {
+                started = Zygote::start(self.options) => started,
+                () = self.stop.cancelled() => return None,
+            };
+            match started {
+                Ok(zygote) => return Some(zygote),
+                Err(error) => error!(%error, "can't start a zygote"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(delay) => {}
+                () = self.stop.cancelled() => return None,
+            }
+            delay = (delay * 2).min(RESTART_DELAY_MAX);
+        }
+    }
+
+    /// Forks from one zygote until it is of no more use.
+    async fn serve(&self, zygote: &Zygote, generation: u64) -> End {
+        let mut forking = FuturesUnordered::new();
+        let mut forks = 0;
+        let mut look = tokio::time::interval(LOOK_PERIOD);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            if self.renew.load(Ordering::Relaxed) >= generation || forks >= FORKS_MAX {
+                return End::Renewed;
+            }
+            while forking.len() < self.wanted() {
+                match zygote.fork() {
+                    Ok(ordered) => {
+                        forks += 1;
+                        forking.push(ordered.ready(generation));
+                    }
+                    // The socket is full: go on when a child has answered.
+                    Err(error)
+                        if error.kind() == io::ErrorKind::WouldBlock && !forking.is_empty() =>
+                    {
+                        break;
+                    }
+                    Err(error) => {
+                        warn!(%error, "can't order a fork");
+                        return End::Dead;
+                    }
+                }
+            }
+            tokio::select! {
+                Some(child) = forking.next(), if !forking.is_empty() => match child {
+                    Ok(child) => self.put(child),
+                    Err(error) => debug!(%error, "a fork did not become ready"),
+                },
+                news = zygote.news() => match news {
+                    News::ForkFailed(errno) => {
+                        warn!(errno, "a fork failed, trying again");
+                        tokio::time::sleep(FORK_RETRY_DELAY).await;
+                        if zygote.order().is_err() {
+                            return End::Dead;
+                        }
+                    }
+                    News::Ended => return End::Dead,
+                },
+                () = self.wake.notified() => {}
+                _ = look.tick() => self.discard_dead(),
+                () = self.stop.cancelled() => return End::Stopped,
+            }
+        }
+    }
+}
+
+/// Why a zygote is not used any more.
+enum End {
+    Dead,
+    Renewed,
+    Stopped,
+}

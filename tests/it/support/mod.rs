@@ -1,0 +1,19 @@
+//! What scenarios share: a running node, and waiting for a condition.
+
+mod node;
+
+use std::time::{Duration, Instant};
+
+pub use node::{Ended, Node, program, run};
+
+/// The longest that any scenario waits for something that must happen.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Asks again until the condition holds; fails after [`PATIENCE`].
+pub async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}

@@ -53,7 +53,7 @@ impl Heap {
             })
             .map(move |block| block as usize..block as usize + bytes)
         });
-        listed.chain([self.chunk..self.chunk_end])
+        listed.chain(core::iter::once(self.chunk..self.chunk_end))
     }
 }
 

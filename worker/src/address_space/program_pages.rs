@@ -44,7 +44,7 @@ pub fn share_with_forks() {
         let range = range_of(header);
         let moved = if is_constants(header) {
             huge_pages(&range)
-                .filter(|page| is_used(page))
+                .filter(is_used)
                 .all(|page| move_to_huge_pages(page, READ).is_ok())
         } else if is_text(header) {
             move_to_huge_pages(range.clone(), READ_EXECUTE).is_ok()

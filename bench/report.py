@@ -114,6 +114,18 @@ def main():
                   f"| {fact['per_second']:.0f} | {fact['p50_us'] / 1000:.3f} "
                   f"| {fact['p99_us'] / 1000:.3f} |")
 
+    for fact in (fact for fact in facts if fact["kind"] == "run"):
+        print(f"\n## Fork, evaluate `{fact['code']}`, exit, reap in a bare loop\n")
+        print(f"The worker program without a node, one run at a time: {fact['per_second']:.0f} runs/s. "
+              f"Times in ms.\n")
+        print("| phase | p50 | p99 |")
+        print("|---|---|---|")
+        for phase in ("fork", "evaluate", "exit", "whole"):
+            print(f"| {phase} | {fact[phase]['p50_us'] / 1000:.3f} | {fact[phase]['p99_us'] / 1000:.3f} |")
+        if one := middle(1, "mcp-v8", "p50_us"):
+            print(f"\nA request over HTTP at one client, p50: {one / fact['whole']['p50_us']:.2f} times "
+                  "the whole. (A node forks ahead and reaps behind, so it can be under one.)")
+
 
 if __name__ == "__main__":
     main()

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::{env, fs};
 
 fn main() {
-    // Segments lie as far apart as a huge page is large: `code_pages.rs` moves the text into some.
+    // Segments lie as far apart as a huge page is large: `program_pages.rs` moves the text into some.
     println!("cargo:rustc-link-arg-bins=-Wl,-z,max-page-size=0x200000");
     let folder =
         Path::new(&env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("src/prelude/js");

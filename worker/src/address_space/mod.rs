@@ -12,6 +12,8 @@
 //! | [`mappings`] | the kernel's mappings in the region are those in the table: private, anonymous, not reserved |
 //! | [`heap`] | `malloc` and its family take whole spans from the table and give blocks in last-freed-first order |
 //! | [`stack`] | below the frames in use there is nothing left of earlier calls when a worker parks |
+//! | [`program_pages`] | the program's read-only segments keep their addresses, bytes and protections; only what backs them changes |
+//! | [`written_pages`] | a hint: a page that is missing from it costs a fault, a page too many a copy, and nothing else |
 //! | [`clock`] | all reading of clocks goes through one place, which can shift monotonic time |
 //! | [`libc_state`] | nothing in libc points at the kernel's stack, the vDSO, the environment or `brk` |
 //!

@@ -198,3 +198,65 @@ fn program_headers() -> &'static [libc::Elf64_Phdr] {
         core::slice::from_raw_parts(table, (*elf).e_phnum as usize)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each read-only segment: where it is, how it may be used, and a sum of its bytes.
+    fn read_only_segments() -> Vec<(Range<usize>, String, u64)> {
+        let maps = std::fs::read_to_string("/proc/self/maps").expect("readable");
+        let protection_at = |address: usize| {
+            let line = maps.lines().find(|line| {
+                let (range, _) = line.split_once(' ').expect("a range first");
+                let (start, end) = range.split_once('-').expect("two ends");
+                let hexadecimal = |end| usize::from_str_radix(end, 16).expect("a number");
+                (hexadecimal(start)..hexadecimal(end)).contains(&address)
+            });
+            let line = line.expect("mapped");
+            line.split(' ').nth(1).expect("the protection").to_owned()
+        };
+        program_headers()
+            .iter()
+            .filter(|header| {
+                is_text(header) || is_constants(header) || header.p_type == libc::PT_GNU_RELRO
+            })
+            .map(|header| {
+                let range = range_of(header);
+                // SAFETY: a loaded, readable segment that nobody writes.
+                let bytes =
+                    unsafe { core::slice::from_raw_parts(range.start as *const u8, range.len()) };
+                let sum = bytes.iter().fold(0_u64, |sum, byte| {
+                    sum.wrapping_mul(31).wrapping_add(u64::from(*byte))
+                });
+                let protection = protection_at(range.start);
+                (range, protection, sum)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_program_stays_what_and_where_it_was() {
+        let before = read_only_segments();
+        assert!(before.iter().any(|(_, protection, _)| protection == "r-xp"));
+        // The other threads of the test program go on running in it meanwhile.
+        forget_used_constants();
+        share_with_forks();
+        assert_eq!(read_only_segments(), before);
+    }
+
+    #[test]
+    fn a_range_is_cut_where_huge_pages_end() {
+        let range = HUGE_PAGE - PAGE..3 * HUGE_PAGE + PAGE;
+        let cut: Vec<_> = huge_pages(&range).collect();
+        assert_eq!(
+            cut,
+            [
+                HUGE_PAGE - PAGE..HUGE_PAGE,
+                HUGE_PAGE..2 * HUGE_PAGE,
+                2 * HUGE_PAGE..3 * HUGE_PAGE,
+                3 * HUGE_PAGE..3 * HUGE_PAGE + PAGE
+            ]
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! The stack of V8's thread, below what is in use.
 
-use super::layout::{PAGE, STACK_START};
+use super::layout::{PAGE, STACK_BYTES, STACK_START};
 use crate::arch::syscall;
 
 /// What is kept below the caller's frame: this function's own frames and the kernel's red zone.
@@ -11,9 +11,11 @@ const KEPT_BYTES: usize = 4 * PAGE;
 pub fn drop_unused() {
     let here = 0_u8;
     let end = ((&raw const here) as usize - KEPT_BYTES) & !(PAGE - 1);
-    let Some(bytes) = end.checked_sub(STACK_START) else {
-        return;
-    };
+    assert!(
+        (STACK_START..STACK_START + STACK_BYTES).contains(&end),
+        "only V8's thread may give up its stack"
+    );
+    let bytes = end - STACK_START;
     // SAFETY: the range is part of this thread's stack, and below every frame that is alive.
     unsafe {
         let advice = libc::MADV_DONTNEED as usize;

@@ -36,8 +36,7 @@ impl WrittenPages {
         let Ok((mut ours, mut theirs)) = pipe() else {
             return Self::default();
         };
-        // SAFETY: without CLONE_VM this is a fork, of the one thread that is at work; no lock is held.
-        let child = unsafe { syscall(libc::SYS_clone, [libc::SIGCHLD as usize, 0, 0, 0, 0, 0]) };
+        let child = fork();
         if child == 0 {
             run();
             let pages = Self::scan();
@@ -129,6 +128,16 @@ impl WrittenPages {
     }
 }
 
+fn fork() -> isize {
+    // SAFETY: without CLONE_VM this is a fork, of the one thread that is at work; no lock is held.
+    let fork = || unsafe { syscall(libc::SYS_clone, [libc::SIGCHLD as usize, 0, 0, 0, 0, 0]) };
+    // In a test program there are other threads, which may be inside the allocator.
+    #[cfg(test)]
+    return super::heap::quiet(fork);
+    #[cfg(not(test))]
+    fork()
+}
+
 fn pipe() -> std::io::Result<(File, File)> {
     let mut ends = [0; 2];
     // SAFETY: the array has room for two descriptors, which are new and nobody else's.
@@ -137,5 +146,59 @@ fn pipe() -> std::io::Result<(File, File)> {
             return Err(std::io::Error::last_os_error());
         }
         Ok((File::from_raw_fd(ends[0]), File::from_raw_fd(ends[1])))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::address_space::mappings::{map_anywhere, unmap};
+
+    const PAGES: usize = 16;
+
+    fn pages_of(start: usize, found: &WrittenPages) -> Vec<usize> {
+        (0..PAGES)
+            .filter(|page| {
+                let address = start + page * PAGE;
+                found.0.iter().any(|range| range.contains(&address))
+            })
+            .collect()
+    }
+
+    fn write(start: usize, page: usize) {
+        // SAFETY: a page of the test's own mapping.
+        unsafe { ((start + page * PAGE) as *mut u8).write_volatile(7) };
+    }
+
+    #[test]
+    fn what_a_run_writes_is_found_and_fetched_before_it_writes() {
+        let start = map_anywhere(PAGES * PAGE, (libc::PROT_READ | libc::PROT_WRITE) as usize);
+        assert!(start > 0);
+        let start = start as usize;
+        // Present before the fork, so only a write makes them the child's own.
+        (0..PAGES).for_each(|page| write(start, page));
+        let written = WrittenPages::of(|| [3, 4, 11].iter().for_each(|page| write(start, *page)));
+        assert_eq!(pages_of(start, &written), [3, 4, 11]);
+
+        let fetched = WrittenPages::of(|| written.fetch());
+        assert_eq!(pages_of(start, &fetched), [3, 4, 11]);
+        let untouched = WrittenPages::of(|| {});
+        assert_eq!(pages_of(start, &untouched), [0; 0]);
+        unmap(start, PAGES * PAGE);
+    }
+
+    #[test]
+    fn ranges_grow_over_neighbours_and_stop_at_the_bound() {
+        let mut found = WrittenPages(Vec::with_capacity(RANGES_MAX));
+        found.add(PAGE);
+        found.add(2 * PAGE);
+        assert_eq!(found.0.len(), 1);
+        for page in 0..2 * RANGES_MAX {
+            found.add((4 + 2 * page) * PAGE);
+        }
+        assert_eq!(found.0.len(), RANGES_MAX);
+        let last = found.0[RANGES_MAX - 1].end;
+        found.add(last);
+        assert_eq!(found.0[RANGES_MAX - 1].end, last + PAGE);
     }
 }

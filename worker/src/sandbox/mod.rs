@@ -21,7 +21,8 @@
 //!    open; at most [`rlimits::DESCRIPTORS_MAX`] can be.
 //! 6. The process stays dumpable and of the node's user, because the node reads its pages.
 //! 7. No thread is made, no variable of the environment is read, and one helper process is forked
-//!    and reaped before [`enter_zygote`] returns (see [`clone_ban`]).
+//!    and reaped before [`enter_zygote`] returns (see [`clone_ban`]). The warm-up before it forked
+//!    and reaped one too (`written_pages`).
 //! 8. No layer needs a privilege, a user namespace or a writable file system.
 
 mod clean_start;

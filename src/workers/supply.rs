@@ -22,6 +22,10 @@ const TAKE_TIMEOUT: Duration = Duration::from_secs(15);
 /// bookkeeping of it does not build up for ever.
 const FORKS_MAX: u64 = 100_000;
 
+/// A zygote whose run crashed is replaced, but lives this long: a start costs as much as hundreds of
+/// runs, and who can crash one run can crash many.
+const RENEWAL_PERIOD_MIN: Duration = Duration::from_secs(1);
+
 /// Between two attempts to start a zygote, doubled each time,
 const RESTART_DELAY_MIN: Duration = Duration::from_millis(10);
 /// up to this.
@@ -249,10 +253,12 @@ impl Supply {
     async fn serve(&self, zygote: &Zygote, generation: u64) -> End {
         let mut forking = FuturesUnordered::new();
         let mut forks = 0;
+        let renewable = tokio::time::Instant::now() + RENEWAL_PERIOD_MIN;
         let mut look = tokio::time::interval(LOOK_PERIOD);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            if self.renew.load(Ordering::Relaxed) >= generation || forks >= FORKS_MAX {
+            let unwanted = self.renew.load(Ordering::Relaxed) >= generation;
+            if unwanted && tokio::time::Instant::now() >= renewable || forks >= FORKS_MAX {
                 return End::Renewed;
             }
             while forking.len() < self.wanted() {

@@ -54,9 +54,9 @@ async fn a_killed_zygote_is_replaced() {
     }));
     let killer = async {
         let mut last = 0;
-        for _ in 0..3 {
+        for deadly in [Signal::KILL, Signal::SEGV, Signal::ABORT] {
             let pid = server.zygote_pid().await;
-            signal(pid, Signal::KILL);
+            signal(pid, deadly);
             wait_until("another zygote", SOON, async || {
                 last = server.zygote_pid().await;
                 last != pid
@@ -68,6 +68,28 @@ async fn a_killed_zygote_is_replaced() {
     let (_, last) = tokio::join!(load, killer);
     assert_ne!(first, last);
     assert!(server.figures().await["zygote_starts"].as_u64() >= Some(4));
+    assert_eq!(server.run("1 + 2").await["result"], 3);
+}
+
+/// After a crash the runs get a new zygote; many crashes at once don't get one each, since a start
+/// costs more than a run.
+#[tokio::test(flavor = "multi_thread")]
+async fn crashes_renew_the_zygote_but_not_without_pause() {
+    let server = TestServer::start(&["--runs-ready", "2"]);
+    let first = server.zygote_pid().await;
+    let start = Instant::now();
+    for _ in 0..6 {
+        let id = server.submit_loop().await;
+        signal(busy_child(&server).await, Signal::KILL);
+        assert_eq!(server.wait(&id).await["status"], "crashed");
+    }
+    wait_until("another zygote", SOON, async || {
+        server.zygote_pid().await != first
+    })
+    .await;
+    let starts = server.figures().await["zygote_starts"].as_u64();
+    let seconds = start.elapsed().as_secs();
+    assert!(starts <= Some(2 + seconds), "{starts:?} in {seconds} s");
     assert_eq!(server.run("1 + 2").await["result"], 3);
 }
 

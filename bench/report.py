@@ -49,7 +49,8 @@ def main():
           f"load average at the end {os.getloadavg()[0]:.1f} (1 min), {os.getloadavg()[2]:.1f} (15 min)")
     print(f"* Commit: {env['COMMIT']}")
     print(f"* Command: `bench/run`, {env['ROUNDS']} rounds in turn, {env['SECONDS_EACH']} s each "
-          "after 1 s of warm-up, a fresh server for each")
+          "after 1 s of warm-up, a fresh server for each"
+          + (f"; servers as user {env['RUN_AS']}" if env.get("RUN_AS") else ""))
     for name in filter(None, env["MISSING"].split(";")):
         print(f"* Not measured: {name}")
 

@@ -1,0 +1,33 @@
+//! What a saved worker is, and the arithmetic of it. No V8, no system call: bytes in, bytes out.
+//!
+//! A *state* of a worker is the table of its mappings and the contents of its pages. A page that is
+//! not there reads as zeros, so a page of zeros counts as not there: each state has one form.
+//!
+//! | type | what it is |
+//! |---|---|
+//! | [`MappingTable`] | sorted, disjoint mappings inside the [`Bounds`] of an engine |
+//! | [`PageSet`] | which pages there are |
+//! | [`Delta`] | by how much a run's state differs from its parent's |
+//! | [`ImageHeader`] | a whole state, in a file whose pages can be mapped |
+//! | [`fold`](fold::fold) | an image and the deltas after it make the next image |
+//!
+//! Everything that is decoded here counts as an attacker's: it is checked before it is used, and
+//! nothing is allocated that the bytes at hand or a limit do not justify.
+
+mod codec;
+mod delta;
+pub mod fold;
+mod ids;
+mod image;
+pub mod layout;
+mod mapping_table;
+mod page_set;
+#[cfg(test)]
+mod testing;
+
+pub use codec::Malformed;
+pub use delta::{Delta, DeltaError, DeltaLimits, TableChange};
+pub use ids::{EngineId, StateId};
+pub use image::{ImageError, ImageHeader, ImageWriter};
+pub use mapping_table::{Bounds, Mapping, MappingError, MappingTable, Protection};
+pub use page_set::{PageSet, PageSetError};

@@ -24,6 +24,8 @@ pub struct Sample {
     pub zygote_kb: u64,
     /// The zygote's process.
     pub zygote_pid: u32,
+    /// How many zygotes there have been.
+    pub zygote_starts: u64,
     /// Open descriptors of the node.
     pub descriptors: usize,
     /// The node and all that descend from it.
@@ -83,6 +85,7 @@ impl Watch {
             node_kb: rss_kb(self.node_pid).unwrap_or(0),
             zygote_kb: rss_kb(zygote_pid).unwrap_or(0),
             zygote_pid,
+            zygote_starts: number("zygote_starts")?,
             descriptors: descriptors(self.node_pid).unwrap_or(0),
             processes,
             zombies,

@@ -15,6 +15,7 @@ fn main() {
         "worker/build.rs",
         "worker/Cargo.toml",
         "worker-protocol",
+        "Cargo.toml",
         "Cargo.lock",
     ] {
         println!("cargo:rerun-if-changed={}", root.join(input).display());

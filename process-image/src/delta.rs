@@ -30,7 +30,7 @@ const COMPRESSION_LEVEL: i32 = 1;
 /// | 92 | | the body, compressed |
 /// | end − 32 | 32 | SHA-256 of everything before |
 ///
-/// The body, with numbers as in [`codec`](crate::codec): the change of the mapping table (how many of
+/// The body, with numbers as LEB128 in their shortest form: the change of the mapping table (how many of
 /// the parent's mappings are gone, each as the gap to the one before it; the new ones), the pages that
 /// are gone, the pages that changed, and for each of these, ascending, 4,096 bytes to be XORed with
 /// the parent's page, or with zeros where the parent has none.

@@ -29,7 +29,7 @@ const HEADER_BYTES_MAX: usize = 4 << 20;
 /// | 48 | 32 | state |
 /// | 80 | 32 | SHA-256 of all pages |
 /// | 112 | 8 | length of the tables |
-/// | 120 | | the mappings and the present pages, with numbers as in [`codec`](crate::codec) |
+/// | 120 | | the mappings and the present pages, with numbers as LEB128 in their shortest form |
 /// | | 32 | SHA-256 of everything before |
 /// | | | zeros up to 4,096 × *h* |
 /// | 4,096 × *h* | | the pages, ascending |

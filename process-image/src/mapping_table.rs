@@ -244,7 +244,7 @@ mod tests {
 
     fn bounds() -> Bounds {
         Bounds {
-            segments: vec![0x40_0000..0x50_0000],
+            segments: std::iter::once(0x40_0000..0x50_0000).collect(),
             code: REGION_START + 0x10_0000..REGION_START + 0x20_0000,
             mappings_max: 4,
         }

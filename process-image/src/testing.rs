@@ -1,4 +1,6 @@
-//! States for tests: random ones, and what is between two of them.
+//! States for tests: random ones, what is between two of them, and live ones.
+
+pub mod live;
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -13,7 +15,7 @@ pub const ENGINE: EngineId = EngineId([7; 32]);
 
 pub fn bounds() -> Bounds {
     Bounds {
-        segments: vec![0x40_0000..0x44_0000],
+        segments: std::iter::once(0x40_0000..0x44_0000).collect(),
         code: REGION_START + (512 << 12)..REGION_START + (1024 << 12),
         mappings_max: 64,
     }

@@ -1,0 +1,230 @@
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
+use std::time::Instant;
+
+use crate::layout::PAGE;
+use crate::mapping_table::MappingTable;
+use crate::page_set::PageSet;
+
+const PAGE_BYTES: u64 = PAGE as u64;
+/// Regions that the kernel tells in one call.
+const REGIONS: usize = 512;
+/// Entries of the page map that are read at once.
+const ENTRIES: u64 = 4096;
+/// Pages that are read at once.
+const READ_PAGES: u64 = 64;
+
+/// The memory of another process, read while that process waits.
+///
+/// Its files are opened once: a process that takes the number later is another one to them. Reading
+/// asks for the rights of a debugger (`ptrace_access`): the same user, and with Yama's
+/// `ptrace_scope=1` an ancestor.
+#[derive(Debug)]
+pub struct ProcessMemory {
+    pagemap: File,
+    memory: File,
+}
+
+/// Which pages a process has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Pages with contents of their own. A page that maps the kernel's page of zeros is none.
+    pub present: PageSet,
+    /// Those among them that may differ from the parent's: mapped by this process alone, or swapped
+    /// out, when nobody can tell.
+    pub unshared: PageSet,
+}
+
+/// Why a process could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ScanError {
+    /// The kernel refuses.
+    #[error("can't read the process")]
+    Io(#[from] io::Error),
+    /// The kernel has no PAGEMAP_SCAN (Linux before 6.7).
+    #[error("the kernel has no PAGEMAP_SCAN")]
+    Unsupported,
+    /// More pages than allowed.
+    #[error("more than {pages_max} pages")]
+    TooManyPages {
+        /// The limit.
+        pages_max: u64,
+    },
+    /// It takes too long.
+    #[error("the deadline has passed")]
+    Deadline,
+}
+
+/// As in `linux/fs.h`.
+#[repr(C)]
+struct ScanArguments {
+    size: u64,
+    flags: u64,
+    start: u64,
+    end: u64,
+    walk_end: u64,
+    regions: u64,
+    regions_len: u64,
+    max_pages: u64,
+    category_inverted: u64,
+    category_mask: u64,
+    category_anyof_mask: u64,
+    return_mask: u64,
+}
+
+/// As in `linux/fs.h`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct Region {
+    start: u64,
+    end: u64,
+    categories: u64,
+}
+
+/// `_IOWR('f', 16, struct pm_scan_arg)`.
+const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;
+const IS_PRESENT: u64 = 1 << 3;
+const IS_SWAPPED: u64 = 1 << 4;
+const IS_ZERO: u64 = 1 << 5;
+
+/// Bits of an entry of the page map.
+const EXCLUSIVE: u64 = 1 << 56;
+const SWAPPED: u64 = 1 << 62;
+
+impl ProcessMemory {
+    /// Takes hold of a process's memory.
+    ///
+    /// # Errors
+    /// When there is no such process, or it may not be read.
+    pub fn open(pid: u32) -> io::Result<Self> {
+        Ok(Self {
+            pagemap: File::open(format!("/proc/{pid}/pagemap"))?,
+            memory: File::open(format!("/proc/{pid}/mem"))?,
+        })
+    }
+
+    /// Which pages there are in the mappings of `table`. What is mapped elsewhere is not looked at.
+    ///
+    /// # Errors
+    /// When the kernel refuses, when there are more than `pages_max`, or past the deadline.
+    pub fn scan(
+        &self,
+        table: &MappingTable,
+        pages_max: u64,
+        deadline: Instant,
+    ) -> Result<Scan, ScanError> {
+        let (mut scan, mut count) = (Scan::default(), 0);
+        let mut regions = [Region::default(); REGIONS];
+        for range in table.pages() {
+            let mut start = range.start * PAGE_BYTES;
+            let end = range.end * PAGE_BYTES;
+            while start < end {
+                if Instant::now() >= deadline {
+                    return Err(ScanError::Deadline);
+                }
+                let (found, next) = self.regions(start..end, &mut regions)?;
+                for region in found
+                    .iter()
+                    .filter(|region| region.categories & IS_ZERO == 0)
+                {
+                    let pages = region.start / PAGE_BYTES..region.end / PAGE_BYTES;
+                    count += pages.end - pages.start;
+                    if count > pages_max {
+                        return Err(ScanError::TooManyPages { pages_max });
+                    }
+                    pages.clone().for_each(|page| scan.present.push(page));
+                    self.add_unshared(pages, &mut scan.unshared)?;
+                }
+                // The kernel goes on at least one page each time.
+                start = next.max(start + PAGE_BYTES);
+            }
+        }
+        Ok(scan)
+    }
+
+    /// The regions with pages, as many as fit, and where to go on.
+    fn regions<'a>(
+        &self,
+        range: Range<u64>,
+        regions: &'a mut [Region; REGIONS],
+    ) -> Result<(&'a [Region], u64), ScanError> {
+        let mut arguments = ScanArguments {
+            size: size_of::<ScanArguments>() as u64,
+            flags: 0,
+            start: range.start,
+            end: range.end,
+            walk_end: 0,
+            regions: regions.as_mut_ptr() as u64,
+            regions_len: REGIONS as u64,
+            max_pages: 0,
+            category_inverted: 0,
+            category_mask: 0,
+            category_anyof_mask: IS_PRESENT | IS_SWAPPED,
+            return_mask: IS_PRESENT | IS_SWAPPED | IS_ZERO,
+        };
+        // SAFETY: the kernel reads and writes one `pm_scan_arg` and at most `regions_len` regions,
+        // and both live until the call returns.
+        let found =
+            unsafe { libc::ioctl(self.pagemap.as_raw_fd(), PAGEMAP_SCAN, &raw mut arguments) };
+        if found < 0 {
+            let error = io::Error::last_os_error();
+            return Err(match error.raw_os_error() {
+                Some(libc::ENOTTY) => ScanError::Unsupported,
+                _ => error.into(),
+            });
+        }
+        Ok((&regions[..found as usize], arguments.walk_end))
+    }
+
+    fn add_unshared(&self, pages: Range<u64>, unshared: &mut PageSet) -> io::Result<()> {
+        let mut entries = [0; (ENTRIES * 8) as usize];
+        let mut start = pages.start;
+        while start < pages.end {
+            let count = (pages.end - start).min(ENTRIES);
+            let bytes = &mut entries[..(count * 8) as usize];
+            self.pagemap.read_exact_at(bytes, start * 8)?;
+            for (page, entry) in (start..).zip(bytes.as_chunks::<8>().0) {
+                if u64::from_le_bytes(*entry) & (EXCLUSIVE | SWAPPED) != 0 {
+                    unshared.push(page);
+                }
+            }
+            start += count;
+        }
+        Ok(())
+    }
+
+    /// Reads pages, ascending, and gives each with its number.
+    ///
+    /// # Errors
+    /// When one can't be read, or past the deadline.
+    pub fn read(
+        &self,
+        pages: &PageSet,
+        deadline: Instant,
+        mut each: impl FnMut(u64, &[u8; PAGE]),
+    ) -> Result<(), ScanError> {
+        let mut buffer = [0; READ_PAGES as usize * PAGE];
+        for range in pages.ranges() {
+            let mut start = range.start;
+            while start < range.end {
+                if Instant::now() >= deadline {
+                    return Err(ScanError::Deadline);
+                }
+                let count = (range.end - start).min(READ_PAGES);
+                let bytes = &mut buffer[..count as usize * PAGE];
+                self.memory.read_exact_at(bytes, start * PAGE_BYTES)?;
+                for (page, bytes) in (start..).zip(bytes.as_chunks().0) {
+                    each(page, bytes);
+                }
+                start += count;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

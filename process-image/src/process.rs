@@ -47,6 +47,14 @@ pub enum ScanError {
     /// The kernel has no PAGEMAP_SCAN (Linux before 6.7).
     #[error("the kernel has no PAGEMAP_SCAN")]
     Unsupported,
+    /// Pages of a file, or shared with processes that are no forks: neither is the process's own.
+    #[error("the {pages} pages at {start:#x} are of a file, or shared")]
+    NotPrivate {
+        /// The address of the first one.
+        start: u64,
+        /// How many.
+        pages: u64,
+    },
     /// More pages than allowed.
     #[error("more than {pages_max} pages")]
     TooManyPages {
@@ -86,6 +94,7 @@ struct Region {
 
 /// `_IOWR('f', 16, struct pm_scan_arg)`.
 const PAGEMAP_SCAN: libc::c_ulong = 0xc060_6610;
+const IS_FILE: u64 = 1 << 2;
 const IS_PRESENT: u64 = 1 << 3;
 const IS_SWAPPED: u64 = 1 << 4;
 const IS_ZERO: u64 = 1 << 5;
@@ -108,8 +117,13 @@ impl ProcessMemory {
 
     /// Which pages there are in the mappings of `table`. What is mapped elsewhere is not looked at.
     ///
+    /// An absent page counts as zeros, which holds for private anonymous memory alone: a file's page
+    /// that is absent reads as the file. So all of a table's memory must be anonymous, the program's
+    /// variables too.
+    ///
     /// # Errors
-    /// When the kernel refuses, when there are more than `pages_max`, or past the deadline.
+    /// When the kernel refuses, when a page is of a file or shared, when there are more than
+    /// `pages_max`, or past the deadline.
     pub fn scan(
         &self,
         table: &MappingTable,
@@ -131,6 +145,12 @@ impl ProcessMemory {
                     .filter(|region| region.categories & IS_ZERO == 0)
                 {
                     let pages = region.start / PAGE_BYTES..region.end / PAGE_BYTES;
+                    if region.categories & IS_FILE != 0 {
+                        return Err(ScanError::NotPrivate {
+                            start: region.start,
+                            pages: pages.end - pages.start,
+                        });
+                    }
                     count += pages.end - pages.start;
                     if count > pages_max {
                         return Err(ScanError::TooManyPages { pages_max });
@@ -163,7 +183,7 @@ impl ProcessMemory {
             category_inverted: 0,
             category_mask: 0,
             category_anyof_mask: IS_PRESENT | IS_SWAPPED,
-            return_mask: IS_PRESENT | IS_SWAPPED | IS_ZERO,
+            return_mask: IS_FILE | IS_PRESENT | IS_SWAPPED | IS_ZERO,
         };
         // SAFETY: the kernel reads and writes one `pm_scan_arg` and at most `regions_len` regions,
         // and both live until the call returns.

@@ -96,3 +96,48 @@ fn what_is_not_mapped_can_not_be_read() {
     let read = this_process().read(&nothing, soon(), |_, _| ());
     assert!(matches!(read, Err(ScanError::Io(_))));
 }
+
+/// A page of a file that nobody wrote to, and one that is shared with others: what is absent there
+/// would not read as zeros, so such memory is no part of any state.
+#[test]
+fn pages_of_files_and_shared_ones_are_refused() {
+    let memory = Memory::new(5);
+    let map = |page: usize, flags: i32, file: i32| {
+        // SAFETY: replaces pages of this test's own.
+        let mapped = unsafe {
+            let protection = libc::PROT_READ | libc::PROT_WRITE;
+            let flags = flags | libc::MAP_FIXED;
+            libc::mmap(
+                memory.address(page) as *mut _,
+                PAGE,
+                protection,
+                flags,
+                file,
+                0,
+            )
+        };
+        assert_eq!(mapped as u64, memory.address(page));
+    };
+    let program = File::open("/proc/self/exe").expect("this program");
+    map(2, libc::MAP_PRIVATE, program.as_raw_fd());
+    map(4, libc::MAP_SHARED | libc::MAP_ANONYMOUS, -1);
+    let scan =
+        |pages: std::ops::Range<usize>| this_process().scan(&memory.table_of(pages), 1000, soon());
+    let refused = |page: usize| {
+        let found = scan(page..page + 1);
+        let Err(ScanError::NotPrivate { start, pages: 1 }) = found else {
+            panic!("{found:?}");
+        };
+        assert_eq!(start, memory.address(page));
+    };
+    // Nobody looked at them yet: the kernel has nothing to tell.
+    assert!(scan(2..5).is_ok());
+    memory.read(2);
+    refused(2);
+    memory.write(4, 1);
+    refused(4);
+    // Once written, a private page of a file is the process's own.
+    memory.write(2, 1);
+    let found = scan(2..3).expect("private");
+    assert_eq!(relative(&memory, &found.present), [2]);
+}

@@ -6,7 +6,7 @@ use core::ptr;
 use worker_protocol::{Fatal, FatalKind, from_worker};
 
 use crate::address_space::layout::{STACK_BYTES, STACK_START};
-use crate::address_space::libc_state;
+use crate::address_space::{libc_state, program_pages};
 use crate::arch::syscall;
 use crate::{channel, zygote};
 
@@ -22,6 +22,7 @@ unsafe extern "C" {
 /// and waits. Forks copy only the thread that forks, so a child never sees this one.
 pub fn main() {
     libc_state::forget_the_machine();
+    program_pages::own_variables();
     forget_signal_handlers();
     std::panic::set_hook(Box::new(|panic| {
         channel::send(from_worker::Frame::Fatal(Fatal {

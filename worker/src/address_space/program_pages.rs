@@ -15,6 +15,7 @@
 use std::fs::{File, OpenOptions};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::layout::{PAGE, pages};
 use crate::arch::{HUGE_PAGE, syscall};
@@ -26,6 +27,40 @@ unsafe extern "C" {
 const READ: usize = libc::PROT_READ as usize;
 const READ_WRITE: usize = (libc::PROT_READ | libc::PROT_WRITE) as usize;
 const READ_EXECUTE: usize = (libc::PROT_READ | libc::PROT_EXEC) as usize;
+
+/// Makes every page of the program's variables the process's own. A page that is still the file's can
+/// vanish and come back, and where it is absent it does not read as zeros, as all other memory of a
+/// worker does. Called before anything in them is made read-only.
+pub fn own_variables() {
+    for range in initialised_variables() {
+        for page in range.step_by(PAGE) {
+            // SAFETY: a loaded segment that may be written; the value stays, whoever else writes.
+            let byte = unsafe { AtomicU8::from_ptr(page as *mut u8) };
+            // An exchange, since the compiler makes a mere read of an addition of nothing.
+            let same = |byte| Some(byte);
+            let written = byte.fetch_update(Ordering::Relaxed, Ordering::Relaxed, same);
+            debug_assert!(written.is_ok());
+        }
+    }
+}
+
+/// The pages of variables that the program's file has values for.
+fn initialised_variables() -> impl Iterator<Item = Range<usize>> {
+    let is_relro = |header: &&libc::Elf64_Phdr| header.p_type == libc::PT_GNU_RELRO;
+    let relro = program_headers().iter().find(is_relro).map(range_of);
+    program_headers()
+        .iter()
+        .filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W != 0)
+        .map(|header| {
+            let start = header.p_vaddr as usize & !(PAGE - 1);
+            start..((header.p_vaddr + header.p_filesz) as usize).next_multiple_of(PAGE)
+        })
+        .filter(move |range| {
+            relro
+                .as_ref()
+                .is_none_or(|relro| relro.start != range.start)
+        })
+}
 
 /// Drops the constants that only the start needed: what is used from here on is what forks get.
 pub fn forget_used_constants() {
@@ -243,6 +278,26 @@ mod tests {
         forget_used_constants();
         share_with_forks();
         assert_eq!(read_only_segments(), before);
+    }
+
+    #[test]
+    fn no_page_of_the_variables_is_the_files() {
+        const PRESENT: u64 = 1 << 63;
+        const OF_A_FILE: u64 = 1 << 61;
+        own_variables();
+        let pagemap = File::open("/proc/self/pagemap").expect("readable");
+        let mut pages = 0;
+        for page in initialised_variables().flat_map(|range| range.step_by(PAGE)) {
+            let mut entry = [0; size_of::<u64>()];
+            let offset = page / PAGE * entry.len();
+            pagemap
+                .read_exact_at(&mut entry, offset as u64)
+                .expect("mapped");
+            let entry = u64::from_ne_bytes(entry);
+            assert_eq!(entry & (PRESENT | OF_A_FILE), PRESENT, "{page:#x}");
+            pages += 1;
+        }
+        assert!(pages > 1);
     }
 
     #[test]

@@ -34,6 +34,9 @@ const RESTART_DELAY_MAX: Duration = Duration::from_secs(5);
 /// How often the children that wait are looked at: one that dies there says nothing.
 const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
+/// How long the forks under way may take once their zygote is of no more use.
+const LAST_FORKS_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Before a failed fork is ordered again.
 const FORK_RETRY_DELAY: Duration = Duration::from_millis(20);
 
@@ -256,10 +259,10 @@ impl Supply {
         let renewable = tokio::time::Instant::now() + RENEWAL_PERIOD_MIN;
         let mut look = tokio::time::interval(LOOK_PERIOD);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
+        let end = 'serving: loop {
             let unwanted = self.renew.load(Ordering::Relaxed) >= generation;
             if unwanted && tokio::time::Instant::now() >= renewable || forks >= FORKS_MAX {
-                return End::Renewed;
+                break 'serving End::Renewed;
             }
             while forking.len() < self.wanted() {
                 match zygote.fork() {
@@ -275,7 +278,7 @@ impl Supply {
                     }
                     Err(error) => {
                         warn!(%error, "can't order a fork");
-                        return End::Dead;
+                        break 'serving End::Dead;
                     }
                 }
             }
@@ -289,16 +292,34 @@ impl Supply {
                         warn!(errno, "a fork failed, trying again");
                         tokio::time::sleep(FORK_RETRY_DELAY).await;
                         if zygote.order().is_err() {
-                            return End::Dead;
+                            break 'serving End::Dead;
                         }
                     }
-                    News::Ended => return End::Dead,
+                    News::Ended => break 'serving End::Dead,
                 },
                 () = self.wake.notified() => {}
                 _ = look.tick() => self.discard_dead(),
-                () = self.stop.cancelled() => return End::Stopped,
+                () = self.stop.cancelled() => break 'serving End::Stopped,
             }
+        };
+        // A child tells its process id when it is ready: one that nobody waited for would end unreaped.
+        let rest = async {
+            while let Some(child) = forking.next().await {
+                if let Ok(child) = child {
+                    self.put(child);
+                }
+            }
+        };
+        if tokio::time::timeout(LAST_FORKS_TIMEOUT, rest)
+            .await
+            .is_err()
+        {
+            warn!(
+                generation,
+                "the last forks of a zygote did not become ready"
+            );
         }
+        end
     }
 }
 

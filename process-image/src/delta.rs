@@ -12,6 +12,9 @@ const MAGIC: [u8; 8] = *b"mcpv8dlt";
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 8 + 4 + 32 + 32 + 8 + 8;
 const DIGEST_BYTES: usize = 32;
+/// The most bytes of a body that say what changes: as much as an image has for its tables. In
+/// memory they take eight times as much, so the limit of the whole body is not enough.
+const TABLES_BYTES_MAX: usize = 4 << 20;
 /// Fast, and small enough: most of a delta is zeros.
 const COMPRESSION_LEVEL: i32 = 1;
 
@@ -187,7 +190,7 @@ impl TableChange {
 
     fn decode(reader: &mut Reader<'_>, mappings_max: usize) -> Result<Self, DeltaError> {
         let count = reader.number()?;
-        let mut removed = Vec::with_capacity((count as usize).min(reader.left()));
+        let mut removed = Vec::with_capacity((count as usize).min(mappings_max));
         let mut next = 0_u64;
         for _ in 0..count {
             let index = next.saturating_add(reader.number()?);
@@ -281,10 +284,12 @@ impl Delta {
         if body.len() as u64 != body_bytes {
             return Err(DeltaError::Compression);
         }
-        let mut reader = Reader::new(&body);
+        let tables = &body[..body.len().min(TABLES_BYTES_MAX)];
+        let mut reader = Reader::new(tables);
         let table = TableChange::decode(&mut reader, bounds.mappings_max)?;
         let dropped = PageSet::decode(&mut reader, u64::MAX)?;
         let changed = PageSet::decode(&mut reader, limits.pages_max)?;
+        let mut reader = Reader::new(&body[tables.len() - reader.left()..]);
         // No overflow: the address space has 2^36 pages.
         let xor_bytes = usize::try_from(changed.count() * PAGE as u64);
         let xor = reader

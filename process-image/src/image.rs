@@ -137,6 +137,11 @@ impl ImageHeader {
         &self.present
     }
 
+    /// The length of the file.
+    pub fn file_bytes(&self) -> u64 {
+        (u64::from(self.header_pages) + self.present.count()) * PAGE as u64
+    }
+
     /// Where a page's bytes begin in the file; nothing for one that is not in the image.
     pub fn offset_of(&self, page: u64) -> Option<u64> {
         let ranges = self.present.ranges();

@@ -28,7 +28,8 @@ impl Protection {
         u64::from(self.0)
     }
 
-    fn is_write_and_execute(self) -> bool {
+    /// Whether it can be written and executed.
+    pub fn is_write_and_execute(self) -> bool {
         self.0 & 6 == 6
     }
 }

@@ -85,6 +85,14 @@ impl PageSet {
         self.rank(page).is_some()
     }
 
+    /// Whether any page of a range is in it.
+    pub fn meets(&self, pages: &Range<u64>) -> bool {
+        let index = self.0.partition_point(|range| range.end <= pages.start);
+        self.0
+            .get(index)
+            .is_some_and(|range| range.start < pages.end)
+    }
+
     /// How many pages of the set lie below `page`, when `page` is in the set. It goes through the
     /// ranges; see [`crate::ImageHeader`] for a look-up.
     pub fn rank(&self, page: u64) -> Option<u64> {

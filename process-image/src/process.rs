@@ -14,6 +14,8 @@ const PAGE_BYTES: u64 = PAGE as u64;
 const REGIONS: usize = 512;
 /// Entries of the page map that are read at once.
 const ENTRIES: u64 = 4096;
+/// Entries of the page map that are read at once around pages that are there.
+const WINDOW: u64 = 512;
 /// Pages that are read at once.
 const READ_PAGES: u64 = 64;
 
@@ -44,9 +46,6 @@ pub enum ScanError {
     /// The kernel refuses.
     #[error("can't read the process")]
     Io(#[from] io::Error),
-    /// The kernel has no PAGEMAP_SCAN (Linux before 6.7).
-    #[error("the kernel has no PAGEMAP_SCAN")]
-    Unsupported,
     /// Pages of a file, or shared with processes that are no forks: neither is the process's own.
     #[error("the {pages} pages at {start:#x} are of a file, or shared")]
     NotPrivate {
@@ -101,7 +100,41 @@ const IS_ZERO: u64 = 1 << 5;
 
 /// Bits of an entry of the page map.
 const EXCLUSIVE: u64 = 1 << 56;
+const OF_FILE: u64 = 1 << 61;
 const SWAPPED: u64 = 1 << 62;
+const PRESENT: u64 = 1 << 63;
+
+/// The page map, read some entries at a time: the pages of a process lie close to each other, in many
+/// short ranges.
+struct Entries<'a> {
+    pagemap: &'a File,
+    bytes: [u8; (WINDOW * 8) as usize],
+    pages: Range<u64>,
+}
+
+impl<'a> Entries<'a> {
+    fn new(pagemap: &'a File) -> Self {
+        Self {
+            pagemap,
+            bytes: [0; (WINDOW * 8) as usize],
+            pages: 0..0,
+        }
+    }
+
+    /// The entry of a page.
+    fn of(&mut self, page: u64) -> io::Result<u64> {
+        if !self.pages.contains(&page) {
+            self.pages = 0..0;
+            let read = self.pagemap.read_at(&mut self.bytes, page * 8)? as u64;
+            if read < 8 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.pages = page..page + read / 8;
+        }
+        let at = (page - self.pages.start) as usize;
+        Ok(u64::from_le_bytes(self.bytes.as_chunks::<8>().0[at]))
+    }
+}
 
 impl ProcessMemory {
     /// Takes hold of a process's memory.
@@ -121,6 +154,8 @@ impl ProcessMemory {
     /// that is absent reads as the file. So all of a table's memory must be anonymous, the program's
     /// variables too.
     ///
+    /// Where the kernel has no `PAGEMAP_SCAN` (Linux before 6.7) this is [`Self::scan_by_pagemap`].
+    ///
     /// # Errors
     /// When the kernel refuses, when a page is of a file or shared, when there are more than
     /// `pages_max`, or past the deadline.
@@ -131,6 +166,7 @@ impl ProcessMemory {
         deadline: Instant,
     ) -> Result<Scan, ScanError> {
         let (mut scan, mut count) = (Scan::default(), 0);
+        let mut entries = Entries::new(&self.pagemap);
         let mut regions = [Region::default(); REGIONS];
         for range in table.pages() {
             let mut start = range.start * PAGE_BYTES;
@@ -139,7 +175,9 @@ impl ProcessMemory {
                 if Instant::now() >= deadline {
                     return Err(ScanError::Deadline);
                 }
-                let (found, next) = self.regions(start..end, &mut regions)?;
+                let Some((found, next)) = self.regions(start..end, &mut regions)? else {
+                    return self.scan_by_pagemap(table, pages_max, deadline);
+                };
                 for region in found
                     .iter()
                     .filter(|region| region.categories & IS_ZERO == 0)
@@ -156,7 +194,11 @@ impl ProcessMemory {
                         return Err(ScanError::TooManyPages { pages_max });
                     }
                     pages.clone().for_each(|page| scan.present.push(page));
-                    self.add_unshared(pages, &mut scan.unshared)?;
+                    for page in pages {
+                        if entries.of(page)? & (EXCLUSIVE | SWAPPED) != 0 {
+                            scan.unshared.push(page);
+                        }
+                    }
                 }
                 // The kernel goes on at least one page each time.
                 start = next.max(start + PAGE_BYTES);
@@ -165,12 +207,75 @@ impl ProcessMemory {
         Ok(scan)
     }
 
-    /// The regions with pages, as many as fit, and where to go on.
+    /// The same as [`Self::scan`] with the page map alone, on any kernel.
+    ///
+    /// The page map does not tell the kernel's page of zeros from a page that is shared with the
+    /// parent, and a process that gave a page up and then only read it has one where its parent has
+    /// data. So each page that is not the process's own is read, and those of zeros count as not there:
+    /// this costs as much as copying the process. Whatever is read counts against `pages_max`.
+    ///
+    /// # Errors
+    /// As [`Self::scan`].
+    pub fn scan_by_pagemap(
+        &self,
+        table: &MappingTable,
+        pages_max: u64,
+        deadline: Instant,
+    ) -> Result<Scan, ScanError> {
+        let (mut there, mut shared, mut unshared) =
+            (PageSet::new(), PageSet::new(), PageSet::new());
+        let mut count = 0;
+        let mut entries = vec![0; (ENTRIES * 8) as usize];
+        for range in table.pages() {
+            let mut start = range.start;
+            while start < range.end {
+                if Instant::now() >= deadline {
+                    return Err(ScanError::Deadline);
+                }
+                let block = (range.end - start).min(ENTRIES);
+                let bytes = &mut entries[..(block * 8) as usize];
+                self.pagemap.read_exact_at(bytes, start * 8)?;
+                for (page, entry) in (start..).zip(bytes.as_chunks::<8>().0) {
+                    let entry = u64::from_le_bytes(*entry);
+                    if entry & (PRESENT | SWAPPED) == 0 {
+                        continue;
+                    }
+                    if entry & OF_FILE != 0 {
+                        let start = page * PAGE_BYTES;
+                        return Err(ScanError::NotPrivate { start, pages: 1 });
+                    }
+                    count += 1;
+                    if count > pages_max {
+                        return Err(ScanError::TooManyPages { pages_max });
+                    }
+                    there.push(page);
+                    match entry & (EXCLUSIVE | SWAPPED) {
+                        0 => shared.push(page),
+                        _ => unshared.push(page),
+                    }
+                }
+                start += block;
+            }
+        }
+        let mut zeros = PageSet::new();
+        self.read(&shared, deadline, |page, bytes| {
+            if *bytes == [0; PAGE] {
+                zeros.push(page);
+            }
+        })?;
+        Ok(Scan {
+            present: there.difference(&zeros),
+            unshared,
+        })
+    }
+
+    /// The regions with pages, as many as fit, and where to go on; nothing where the kernel lacks the
+    /// call.
     fn regions<'a>(
         &self,
         range: Range<u64>,
         regions: &'a mut [Region; REGIONS],
-    ) -> Result<(&'a [Region], u64), ScanError> {
+    ) -> Result<Option<(&'a [Region], u64)>, ScanError> {
         let mut arguments = ScanArguments {
             size: size_of::<ScanArguments>() as u64,
             flags: 0,
@@ -191,29 +296,17 @@ impl ProcessMemory {
             unsafe { libc::ioctl(self.pagemap.as_raw_fd(), PAGEMAP_SCAN, &raw mut arguments) };
         if found < 0 {
             let error = io::Error::last_os_error();
-            return Err(match error.raw_os_error() {
-                Some(libc::ENOTTY) => ScanError::Unsupported,
-                _ => error.into(),
-            });
+            return match error.raw_os_error() {
+                Some(libc::ENOTTY) => Ok(None),
+                _ => Err(error.into()),
+            };
         }
-        Ok((&regions[..found as usize], arguments.walk_end))
+        Ok(Some((&regions[..found as usize], arguments.walk_end)))
     }
 
-    fn add_unshared(&self, pages: Range<u64>, unshared: &mut PageSet) -> io::Result<()> {
-        let mut entries = [0; (ENTRIES * 8) as usize];
-        let mut start = pages.start;
-        while start < pages.end {
-            let count = (pages.end - start).min(ENTRIES);
-            let bytes = &mut entries[..(count * 8) as usize];
-            self.pagemap.read_exact_at(bytes, start * 8)?;
-            for (page, entry) in (start..).zip(bytes.as_chunks::<8>().0) {
-                if u64::from_le_bytes(*entry) & (EXCLUSIVE | SWAPPED) != 0 {
-                    unshared.push(page);
-                }
-            }
-            start += count;
-        }
-        Ok(())
+    /// Reads bytes from an address on.
+    pub(crate) fn read_at(&self, bytes: &mut [u8], address: u64) -> io::Result<()> {
+        self.memory.read_exact_at(bytes, address)
     }
 
     /// Reads pages, ascending, and gives each with its number.

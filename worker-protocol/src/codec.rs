@@ -65,7 +65,6 @@ mod tests {
     fn run() -> ToWorker {
         ToWorker {
             frame: Some(to_worker::Frame::Run(Run {
-                node_pid: 7,
                 seed: vec![1, 2, 3],
                 code: "1 + 2".into(),
                 language: Language::Auto as i32,
@@ -74,6 +73,7 @@ mod tests {
                     heap_bytes: 64 << 20,
                     ..Limits::default()
                 }),
+                virtual_clock: None,
             })),
         }
     }
@@ -95,7 +95,7 @@ mod tests {
             .collect();
         assert_eq!(
             hex,
-            "1d0000000a1b080712030102031a0531202b20322a046e756c6c32050880808020"
+            "1b0000000a1912030102031a0531202b20322a046e756c6c32050880808020"
         );
     }
 

@@ -4,7 +4,7 @@
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct ToWorker {
     /// The frame; `None` is one that this build does not know.
-    #[prost(oneof = "to_worker::Frame", tags = "1, 2, 3")]
+    #[prost(oneof = "to_worker::Frame", tags = "1, 2, 3, 4")]
     pub frame: Option<to_worker::Frame>,
 }
 
@@ -22,6 +22,9 @@ pub mod to_worker {
         /// The first message to a zygote.
         #[prost(message, tag = "3")]
         Start(super::Start),
+        /// Run nothing and wait.
+        #[prost(message, tag = "4")]
+        Rest(super::Rest),
     }
 }
 
@@ -29,7 +32,7 @@ pub mod to_worker {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct FromWorker {
     /// The frame; `None` is one that this build does not know.
-    #[prost(oneof = "from_worker::Frame", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "from_worker::Frame", tags = "1, 2, 3, 4, 5, 6, 7, 8")]
     pub frame: Option<from_worker::Frame>,
 }
 
@@ -59,6 +62,9 @@ pub mod from_worker {
         /// What a probe came to, when the process lived to tell.
         #[prost(message, tag = "7")]
         ProbeDone(super::ProbeDone),
+        /// The process waits for orders and writes no memory any more.
+        #[prost(message, tag = "8")]
+        Resting(super::Resting),
     }
 }
 
@@ -74,7 +80,25 @@ pub struct Start {
     /// Fail to start when one of `layers` is not to be had here.
     #[prost(bool, tag = "3")]
     pub layers_required: bool,
+    /// Enter an image instead of starting V8: a [`crate::Handoff`] for it follows.
+    #[prost(bool, tag = "4")]
+    pub enter: bool,
+    /// With `enter`: the huge pages of the program's constants that runs use, by their addresses, as
+    /// [`ZygoteReady::constants_used`] told them when the image was made.
+    #[prost(uint64, repeated, tag = "5")]
+    pub constants_used: Vec<u64>,
+    /// Without `enter`: flags of V8 beside the worker's own. They make another engine.
+    #[prost(string, tag = "6")]
+    pub more_v8_flags: String,
 }
+
+/// Run nothing and wait.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Rest {}
+
+/// The answer to [`Rest`], and that of a process that entered an image.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Resting {}
 
 /// The layers of the sandbox, as bits of [`Start::layers`].
 pub mod layer {
@@ -122,6 +146,18 @@ pub struct ZygoteReady {
     /// What became of each layer of the sandbox.
     #[prost(message, repeated, tag = "3")]
     pub layers: Vec<LayerReport>,
+    /// The layers in force, as bits of [`layer`].
+    #[prost(uint32, tag = "4")]
+    pub layers_active: u32,
+    /// The huge pages of the program's constants that the warm-up used, by their addresses.
+    #[prost(uint64, repeated, tag = "5")]
+    pub constants_used: Vec<u64>,
+    /// The flags that V8 was started with.
+    #[prost(string, tag = "6")]
+    pub v8_flags: String,
+    /// What the CPU must be able to do.
+    #[prost(string, tag = "7")]
+    pub cpu_baseline: String,
 }
 
 /// Why a zygote did not start or fork.
@@ -151,9 +187,6 @@ pub enum Language {
 /// Code to evaluate and the bounds to keep.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct Run {
-    /// The process id of the node: a child whose parent is another one ends.
-    #[prost(uint32, tag = "1")]
-    pub node_pid: u32,
     /// Seeds `Math.random` (32 bytes).
     #[prost(bytes = "vec", tag = "2")]
     pub seed: Vec<u8>,
@@ -169,6 +202,20 @@ pub struct Run {
     /// The run's bounds; the wall clock is kept by the node.
     #[prost(message, optional, tag = "6")]
     pub limits: Option<Limits>,
+    /// A clock that depends on nothing but how often it is read; `None` is the real one.
+    #[prost(message, optional, tag = "7")]
+    pub virtual_clock: Option<VirtualClock>,
+}
+
+/// Clocks that go on by one step with each reading, so that two runs of the same code read the same.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct VirtualClock {
+    /// The wall clock's first reading, in nanoseconds since 1970.
+    #[prost(int64, tag = "1")]
+    pub realtime_ns: i64,
+    /// From one reading to the next, in nanoseconds.
+    #[prost(int64, tag = "2")]
+    pub step_ns: i64,
 }
 
 /// A run's bounds inside the worker.

@@ -2,7 +2,9 @@
 
 use core::ffi::c_void;
 
-use worker_protocol::{FrameError, FromWorker, ToWorker, decode, encode, fd, from_worker};
+use worker_protocol::{
+    FrameError, FromWorker, HANDOFF_BYTES, Handoff, ToWorker, decode, encode, fd, from_worker,
+};
 
 /// Why no frame came.
 #[derive(Debug)]
@@ -36,18 +38,11 @@ pub fn read_frame() -> Result<ToWorker, ReadError> {
     let length = worker_protocol::frame_length(prefix).map_err(ReadError::Malformed)?;
     let mut body = vec![0; length];
     read_exact(&mut body)?;
-    decode(&body).map_err(ReadError::Malformed)
-}
-
-/// The next message from the socket of orders, which keeps messages apart: one is one frame.
-pub fn receive_order() -> Result<ToWorker, ReadError> {
-    let mut message = [0; 1024];
-    // SAFETY: the buffer is ours and as long as told.
-    let read = unsafe { libc::recv(fd::ORDERS, message.as_mut_ptr().cast(), message.len(), 0) };
-    if read < 4 {
-        return Err(ReadError::Closed);
-    }
-    decode(&message[4..read as usize]).map_err(ReadError::Malformed)
+    let frame = decode(&body).map_err(ReadError::Malformed);
+    // What the frame said is not left in free memory, which is part of an image.
+    body.fill(0);
+    std::hint::black_box(&body);
+    frame
 }
 
 /// Sends a frame; a worker that can't has nobody left to work for and ends.
@@ -55,7 +50,8 @@ pub fn send(frame: from_worker::Frame) {
     send_bytes(&encode(&FromWorker { frame: Some(frame) }));
 }
 
-fn send_bytes(mut bytes: &[u8]) {
+/// Sends bytes of a frame, as [`send`] does.
+pub fn send_bytes(mut bytes: &[u8]) {
     while !bytes.is_empty() {
         // SAFETY: the bytes are ours. A closed peer is told by EPIPE, not by a signal.
         let sent = unsafe {
@@ -74,16 +70,17 @@ fn send_bytes(mut bytes: &[u8]) {
     }
 }
 
-/// Takes the descriptor that waits on the hand-off socket and makes it the channel; everything else
-/// that the zygote had is closed.
-pub fn adopt() -> Result<(), ReadError> {
+/// Takes the message that waits on the hand-off socket and puts the descriptors that came with it where
+/// the protocol wants them. What the parent had there is closed.
+pub fn adopt() -> Result<Handoff, ReadError> {
     #[repr(C, align(8))]
     struct Control([u8; 32]);
-    let mut byte = [0_u8; 1];
+    const DESCRIPTORS_MAX: usize = 4;
+    let mut bytes = [0_u8; HANDOFF_BYTES];
     let mut control = Control([0; 32]);
     let mut part = libc::iovec {
-        iov_base: byte.as_mut_ptr().cast(),
-        iov_len: 1,
+        iov_base: bytes.as_mut_ptr().cast(),
+        iov_len: bytes.len(),
     };
     // SAFETY: an all-zero message header is valid.
     let mut message: libc::msghdr = unsafe { core::mem::zeroed() };
@@ -93,24 +90,54 @@ pub fn adopt() -> Result<(), ReadError> {
     message.msg_controllen = control.0.len();
     // SAFETY: all pointers lead to live buffers of the sizes told.
     let read = unsafe { libc::recvmsg(fd::HANDOFF, &mut message, 0) };
-    if read != 1 {
+    if read != HANDOFF_BYTES as isize {
         return Err(ReadError::Closed);
     }
-    // SAFETY: the kernel filled the control buffer, whose length the header tells.
-    let received = unsafe {
+    let handoff = Handoff::decode(bytes).ok_or(ReadError::Closed)?;
+    let count = handoff.role.descriptors();
+    let mut received = [-1; DESCRIPTORS_MAX];
+    // SAFETY: the kernel filled the control buffer, whose length the header tells; it has `count`
+    // descriptors when the header's length says so.
+    unsafe {
         let header = libc::CMSG_FIRSTHDR(&message);
-        if header.is_null() || (*header).cmsg_type != libc::SCM_RIGHTS {
+        let expected = libc::CMSG_LEN((count * size_of::<i32>()) as u32) as usize;
+        if header.is_null()
+            || (*header).cmsg_type != libc::SCM_RIGHTS
+            || (*header).cmsg_len != expected
+        {
             return Err(ReadError::Closed);
         }
-        libc::CMSG_DATA(header).cast::<i32>().read_unaligned()
-    };
+        let descriptors = libc::CMSG_DATA(header).cast::<i32>();
+        for (index, place) in received.iter_mut().enumerate().take(count) {
+            *place = descriptors.add(index).read_unaligned();
+        }
+    }
+    place(&received[..count])?;
+    Ok(handoff)
+}
+
+/// Puts `received` onto the protocol's descriptors, in their order, and closes what else the parent had
+/// there.
+fn place(received: &[i32]) -> Result<(), ReadError> {
+    const PLACES: [i32; 4] = [fd::CHANNEL, fd::HANDOFF, fd::ORDERS, fd::IMAGE];
+    let has_image = received.len() == PLACES.len();
     // SAFETY: plain descriptors of this process.
     unsafe {
-        if libc::dup3(received, fd::CHANNEL, 0) < 0 {
-            return Err(ReadError::Closed);
+        // The channel came as the lowest number that was free, which is the image's place: that one is
+        // filled last, when the channel has its own.
+        for (descriptor, place) in received.iter().zip(PLACES) {
+            if libc::dup3(*descriptor, place, 0) < 0 {
+                return Err(ReadError::Closed);
+            }
         }
-        libc::close(received);
-        libc::close(fd::HANDOFF);
+        for descriptor in received {
+            if *descriptor != fd::IMAGE || !has_image {
+                libc::close(*descriptor);
+            }
+        }
+        for place in &PLACES[received.len()..] {
+            libc::close(*place);
+        }
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ mod arch;
 mod channel;
 mod deep_source;
 mod isolate;
+mod line;
 mod prelude;
 mod sandbox;
 mod start;

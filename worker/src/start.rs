@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 use core::ptr;
 
-use worker_protocol::{Fatal, FatalKind, from_worker};
+use worker_protocol::{Fatal, FatalKind, Start, from_worker};
 
 use crate::address_space::layout::{STACK_BYTES, STACK_START};
 use crate::address_space::{libc_state, program_pages};
@@ -18,8 +18,9 @@ unsafe extern "C" {
     ) -> i32;
 }
 
-/// Starts V8's thread on a stack inside the region, with its thread-local storage at the top of it,
-/// and waits. Forks copy only the thread that forks, so a child never sees this one.
+/// Enters an image, if the node says so; else starts V8's thread on a stack inside the region, with its
+/// thread-local storage at the top of it, and waits. Forks copy only the thread that forks, so a child
+/// never sees this one.
 pub fn main() {
     libc_state::forget_the_machine();
     program_pages::own_variables();
@@ -31,6 +32,10 @@ pub fn main() {
         }));
         channel::exit(101);
     }));
+    let start = zygote::receive_start();
+    if start.enter {
+        zygote::enter(&start);
+    }
     let flags =
         libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE | libc::MAP_NORESERVE;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
@@ -62,7 +67,8 @@ pub fn main() {
         let result =
             pthread_attr_setstack(&mut attributes, STACK_START as *mut c_void, STACK_BYTES);
         assert!(result == 0, "pthread_attr_setstack: {result}");
-        let result = libc::pthread_create(&mut thread, &attributes, v8_thread, ptr::null_mut());
+        let argument = (&raw const start).cast_mut().cast();
+        let result = libc::pthread_create(&mut thread, &attributes, v8_thread, argument);
         assert!(result == 0, "pthread_create: {result}");
         libc::pthread_join(thread, ptr::null_mut());
     }
@@ -77,7 +83,8 @@ fn forget_signal_handlers() {
     }
 }
 
-extern "C" fn v8_thread(_argument: *mut c_void) -> *mut c_void {
+extern "C" fn v8_thread(start: *mut c_void) -> *mut c_void {
     libc_state::unregister_rseq();
-    zygote::main();
+    // SAFETY: the start thread gives its own `Start` and waits for this one's end.
+    zygote::start_v8(unsafe { &*start.cast::<Start>() });
 }

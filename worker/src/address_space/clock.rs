@@ -1,7 +1,10 @@
 //! Clocks. Everything in the worker that reads a clock comes through here.
 //!
-//! Monotonic time is the kernel's plus an offset, so that a process that goes on elsewhere goes on
-//! in time too, and never back.
+//! Monotonic time is the kernel's plus an offset. It stands still while a process waits between two
+//! runs ([`pause`], [`resume`]), so that one that goes on elsewhere, or years later, goes on in time
+//! too, and never back. The wall clock is the kernel's.
+//!
+//! A run can ask for a virtual clock instead: then both go on by one step with each reading.
 
 use core::ffi::{c_int, c_void};
 use core::sync::atomic::{AtomicI64, Ordering};
@@ -11,6 +14,17 @@ use crate::arch::syscall;
 /// Nanoseconds to add to the kernel's monotonic clocks.
 static MONOTONIC_OFFSET_NS: AtomicI64 = AtomicI64::new(0);
 
+/// Monotonic time when the process began to wait, in nanoseconds.
+static PAUSED_NS: AtomicI64 = AtomicI64::new(0);
+
+/// The step of the virtual clock; 0 is the real one.
+static VIRTUAL_STEP_NS: AtomicI64 = AtomicI64::new(0);
+
+/// What the virtual clock reads next as wall-clock time,
+static VIRTUAL_REALTIME_NS: AtomicI64 = AtomicI64::new(0);
+/// and as monotonic time.
+static VIRTUAL_MONOTONIC_NS: AtomicI64 = AtomicI64::new(0);
+
 const SECOND_NS: i64 = 1_000_000_000;
 
 /// As in POSIX.
@@ -19,6 +33,16 @@ const SECOND_NS: i64 = 1_000_000_000;
 /// `time` may be written.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut libc::timespec) -> c_int {
+    let step = VIRTUAL_STEP_NS.load(Ordering::Relaxed);
+    if step != 0 {
+        let clock = match clock {
+            libc::CLOCK_REALTIME | libc::CLOCK_REALTIME_COARSE => &VIRTUAL_REALTIME_NS,
+            _ => &VIRTUAL_MONOTONIC_NS,
+        };
+        // SAFETY: the caller's promise.
+        unsafe { *time = timespec(clock.fetch_add(step, Ordering::Relaxed)) };
+        return 0;
+    }
     // SAFETY: the kernel writes one timespec.
     let result = unsafe {
         syscall(
@@ -42,11 +66,37 @@ pub unsafe extern "C" fn clock_gettime(clock: c_int, time: *mut libc::timespec) 
     if monotonic && offset != 0 {
         // SAFETY: just written by the kernel.
         let time = unsafe { &mut *time };
-        let total = time.tv_sec * SECOND_NS + time.tv_nsec + offset;
-        time.tv_sec = total.div_euclid(SECOND_NS);
-        time.tv_nsec = total.rem_euclid(SECOND_NS);
+        *time = timespec(time.tv_sec * SECOND_NS + time.tv_nsec + offset);
     }
     0
+}
+
+fn timespec(nanoseconds: i64) -> libc::timespec {
+    libc::timespec {
+        tv_sec: nanoseconds.div_euclid(SECOND_NS),
+        tv_nsec: nanoseconds.rem_euclid(SECOND_NS),
+    }
+}
+
+/// Monotonic time stands still from here on. The last thing that a process does before it waits.
+pub fn pause() {
+    // Read once more than needed with a virtual clock, so that it does not matter which one it was.
+    PAUSED_NS.store(monotonic_ns(), Ordering::Relaxed);
+    VIRTUAL_STEP_NS.store(0, Ordering::Relaxed);
+}
+
+/// Monotonic time goes on from where it was paused, wherever that was; by the virtual clock, if there
+/// is to be one.
+pub fn resume(virtual_clock: Option<worker_protocol::VirtualClock>) {
+    let paused = PAUSED_NS.load(Ordering::Relaxed);
+    if let Some(clock) = virtual_clock {
+        VIRTUAL_REALTIME_NS.store(clock.realtime_ns, Ordering::Relaxed);
+        VIRTUAL_MONOTONIC_NS.store(paused, Ordering::Relaxed);
+        VIRTUAL_STEP_NS.store(clock.step_ns.max(1), Ordering::Relaxed);
+        return;
+    }
+    MONOTONIC_OFFSET_NS.store(0, Ordering::Relaxed);
+    MONOTONIC_OFFSET_NS.store(paused - monotonic_ns(), Ordering::Relaxed);
 }
 
 /// As in POSIX; the zone is not looked at.
@@ -119,8 +169,13 @@ pub fn realtime_ns() -> i64 {
     seconds * SECOND_NS + nanoseconds
 }
 
-/// Sleeps; an interruption only shortens it.
+/// Sleeps; an interruption only shortens it. A virtual clock goes on instead.
 pub fn sleep_ns(nanoseconds: i64) {
+    if VIRTUAL_STEP_NS.load(Ordering::Relaxed) != 0 {
+        VIRTUAL_REALTIME_NS.fetch_add(nanoseconds, Ordering::Relaxed);
+        VIRTUAL_MONOTONIC_NS.fetch_add(nanoseconds, Ordering::Relaxed);
+        return;
+    }
     let request = libc::timespec {
         tv_sec: nanoseconds / SECOND_NS,
         tv_nsec: nanoseconds % SECOND_NS,

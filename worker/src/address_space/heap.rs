@@ -127,6 +127,16 @@ pub fn start_afresh() {
     });
 }
 
+/// Whether a block is wiped when it is freed.
+static WIPES: AtomicBool = AtomicBool::new(false);
+
+/// From here on nothing is left of what is freed: what is free is part of an image too, and can hold
+/// what a script has long forgotten. It costs a little at each `free`, so only processes whose memory
+/// is kept do it.
+pub fn wipe_what_is_freed() {
+    WIPES.store(true, Ordering::Relaxed);
+}
+
 /// Runs `body` while no other thread is inside the allocator. A fork copies one thread and all
 /// locks; where there is a second thread, as in a test program, this is how to fork.
 #[cfg(test)]
@@ -257,6 +267,10 @@ pub unsafe extern "C" fn free(payload: *mut c_void) {
         return;
     }
     let (class, _) = class_of(bytes);
+    if WIPES.load(Ordering::Relaxed) {
+        // SAFETY: the whole block is free now.
+        unsafe { ptr::write_bytes(start as *mut u8, 0, bytes) };
+    }
     with_heap(|heap| {
         let block = start as *mut Free;
         // SAFETY: the block is free now and large enough.

@@ -17,6 +17,8 @@ unsafe extern "C" {
     static __ehdr_start: libc::Elf64_Ehdr;
     static __rseq_offset: isize;
     static __rseq_size: u32;
+    // Where libc believes the end of `brk`'s memory to be; `malloc` here is our own.
+    static mut __curbrk: usize;
 }
 
 /// An environment of our own: nothing of the machine's, and what simdutf must be told.
@@ -84,6 +86,41 @@ pub fn unregister_rseq() {
             ],
         );
     }
+}
+
+/// Forgets `brk`'s memory: an image is entered where there is none.
+pub fn forget_brk() {
+    // SAFETY: libc's own variable; null is the value that it starts with, and nobody uses `brk` after
+    // the start.
+    unsafe { (&raw mut __curbrk).write_volatile(0) };
+}
+
+/// What the kernel keeps for a thread is no part of an image. So the thread that is to become one gives
+/// up what it registered: restartable sequences, its alternate signal stack, its list of robust locks.
+pub fn forget_thread() {
+    unregister_rseq();
+    let none = libc::stack_t {
+        ss_sp: ptr::null_mut(),
+        ss_flags: libc::SS_DISABLE,
+        ss_size: 0,
+    };
+    // SAFETY: the kernel reads one `stack_t`; no handler runs on the stack that is given up.
+    unsafe {
+        syscall(
+            libc::SYS_sigaltstack,
+            [(&raw const none) as usize, 0, 0, 0, 0, 0],
+        )
+    };
+    const HEAD_BYTES: usize = 24;
+    // SAFETY: no list; nothing here uses such locks.
+    unsafe { syscall(libc::SYS_set_robust_list, [0, HEAD_BYTES, 0, 0, 0, 0]) };
+}
+
+/// A process is not told its number: V8 writes it into its memory here and there, and it is another one
+/// for each process that goes on as the same.
+#[unsafe(no_mangle)]
+pub extern "C" fn getpid() -> c_int {
+    1
 }
 
 /// Tells an unwinder of the main program only: libc's own would walk a list that knows the vDSO of

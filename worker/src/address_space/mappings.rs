@@ -4,30 +4,30 @@
 //! not looked at, because V8 draws them at random. All mappings are private, anonymous and not
 //! reserved: equal neighbours then merge in the kernel as they do in the table.
 
-use core::cell::UnsafeCell;
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::layout::{
-    ARENA_START, PAGE, REGION_END, REGION_START, TABLE_ENTRIES_MAX, TABLE_START, pages,
+    ARENA_START, PAGE, REGION_END, REGION_START, TABLE_BYTES, TABLE_ENTRIES_MAX,
+    TABLE_HEADER_BYTES, TABLE_START, pages,
 };
 use super::table::{Entry, Refused, Table};
 use crate::arch::syscall;
 
-/// The table's length and whether its memory is there yet. It lies in `.bss`, so it is part of
-/// every image.
+/// What stands before the table's entries, for the node to read.
+#[repr(C)]
+pub struct TableHeader {
+    length: usize,
+}
+
+/// Whether the table's memory is there yet, and whether somebody is at it.
 struct State {
-    length: UnsafeCell<usize>,
     started: AtomicBool,
     busy: AtomicBool,
 }
 
-// SAFETY: `length` is only touched between `lock` and `unlock`.
-unsafe impl Sync for State {}
-
 static STATE: State = State {
-    length: UnsafeCell::new(0),
     started: AtomicBool::new(false),
     busy: AtomicBool::new(false),
 };
@@ -53,7 +53,7 @@ fn with_table<T>(body: impl FnOnce(&mut Table<'_>) -> T) -> T {
         let mapped = unsafe {
             kernel_map(
                 TABLE_START,
-                TABLE_ENTRIES_MAX * size_of::<Entry>(),
+                TABLE_BYTES,
                 (libc::PROT_READ | libc::PROT_WRITE) as usize,
             )
         };
@@ -63,15 +63,16 @@ fn with_table<T>(body: impl FnOnce(&mut Table<'_>) -> T) -> T {
         }
         STATE.started.store(true, Ordering::Relaxed);
     }
-    // SAFETY: the memory was mapped above, an entry of zeros is valid, and the lock makes these the
-    // only references.
-    let (entries, length) = unsafe {
+    let first = TABLE_START + TABLE_HEADER_BYTES;
+    // SAFETY: the memory was mapped above, a header and entries of zeros are valid, and the lock makes
+    // these the only references.
+    let (header, entries) = unsafe {
         (
-            core::slice::from_raw_parts_mut(TABLE_START as *mut Entry, TABLE_ENTRIES_MAX),
-            &mut *STATE.length.get(),
+            &mut *(TABLE_START as *mut TableHeader),
+            core::slice::from_raw_parts_mut(first as *mut Entry, TABLE_ENTRIES_MAX),
         )
     };
-    let result = body(&mut Table::new(entries, length));
+    let result = body(&mut Table::new(entries, &mut header.length));
     STATE.busy.store(false, Ordering::Release);
     result
 }
@@ -196,9 +197,8 @@ fn protect(start: usize, bytes: usize, protection: usize) -> isize {
         return 0;
     }
     if !(REGION_START..REGION_END).contains(&start) {
-        // The program's own segments: V8 freezes its flags by making their page read-only.
-        // SAFETY: changes a protection only; V8 and libc do so with their own pages.
-        return unsafe { syscall(libc::SYS_mprotect, [start, bytes, protection, 0, 0, 0]) };
+        // The program's own variables stay writable: the table, and so an image, does not know them.
+        return -(libc::EACCES as isize);
     }
     with_table(|table| {
         if !has_room(table) {

@@ -14,12 +14,14 @@
 //! | [`stack`] | below the frames in use there is nothing left of earlier calls when a worker parks |
 //! | [`program_pages`] | the program's read-only segments keep their addresses, bytes and protections; only what backs them changes |
 //! | [`written_pages`] | a hint: a page that is missing from it costs a fault, a page too many a copy, and nothing else |
+//! | [`entry`] | a process that waits has its whole state in its memory; one that is given such memory is that process |
 //! | [`clock`] | all reading of clocks goes through one place, which can shift monotonic time |
 //! | [`libc_state`] | nothing in libc points at the kernel's stack, the vDSO, the environment or `brk` |
 //!
 //! None of it is ready for two threads at work: the start thread only waits once V8's thread runs.
 
 pub mod clock;
+pub mod entry;
 pub mod heap;
 pub mod layout;
 pub mod libc_state;

@@ -62,6 +62,31 @@ fn initialised_variables() -> impl Iterator<Item = Range<usize>> {
         })
 }
 
+/// Where the program's variables lie that are part of an image: all but the relocated constants.
+pub fn variables() -> Range<usize> {
+    let relro = program_headers()
+        .iter()
+        .find(|header| header.p_type == libc::PT_GNU_RELRO)
+        .map(range_of);
+    writable_segments()
+        .find(|segment| {
+            relro
+                .as_ref()
+                .is_none_or(|relro| relro.start != segment.start)
+        })
+        .expect("a program has variables")
+}
+
+/// The huge pages of constants that were used since they were forgotten, by their addresses.
+pub fn used_constants() -> Vec<u64> {
+    let constants = program_headers().iter().filter(|it| is_constants(it));
+    let pages = constants.flat_map(|header| huge_pages(&range_of(header)));
+    pages
+        .filter(is_used)
+        .map(|page| page.start as u64)
+        .collect()
+}
+
 /// Drops the constants that only the start needed: what is used from here on is what forks get.
 pub fn forget_used_constants() {
     for header in program_headers() {
@@ -72,14 +97,14 @@ pub fn forget_used_constants() {
     }
 }
 
-/// Lets forks inherit the program's read-only pages. Where the kernel does not play along nothing
-/// happens, and forks are only slower.
-pub fn share_with_forks() {
+/// Lets forks inherit the program's read-only pages, of the constants those in `used`. Where the kernel
+/// does not play along nothing happens, and forks are only slower.
+pub fn share_with_forks(used: &[u64]) {
     for header in program_headers() {
         let range = range_of(header);
         let moved = if is_constants(header) {
             huge_pages(&range)
-                .filter(is_used)
+                .filter(|page| used.contains(&(page.start as u64)))
                 .all(|page| move_to_huge_pages(page, READ).is_ok())
         } else if is_text(header) {
             move_to_huge_pages(range.clone(), READ_EXECUTE).is_ok()
@@ -276,7 +301,7 @@ mod tests {
         assert!(before.iter().any(|(_, protection, _)| protection == "r-xp"));
         // The other threads of the test program go on running in it meanwhile.
         forget_used_constants();
-        share_with_forks();
+        share_with_forks(&used_constants());
         assert_eq!(read_only_segments(), before);
     }
 

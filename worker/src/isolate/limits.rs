@@ -94,12 +94,19 @@ pub fn defaults() -> Limits {
     }
 }
 
+/// Whether an earlier run of this process's line has put its heap limit in force.
+static HAS_HEAP_LIMIT: AtomicBool = AtomicBool::new(false);
+
 /// Puts a run's bounds in force.
 pub fn apply(isolate: &mut v8::Isolate, limits: &Limits) {
     let heap_bytes = (limits.heap_bytes as usize).max(1 << 20);
     HEAP_BYTES_MAX.store(heap_bytes, Ordering::Relaxed);
-    isolate.add_near_heap_limit_callback(on_near_heap_limit, core::ptr::null_mut());
-    if heap_bytes < HEAP_BYTES_INITIAL {
+    // V8 has no way to set a limit but this one, and takes a callback only once.
+    let before = HAS_HEAP_LIMIT.swap(true, Ordering::Relaxed);
+    if !before {
+        isolate.add_near_heap_limit_callback(on_near_heap_limit, core::ptr::null_mut());
+    }
+    if before || heap_bytes < HEAP_BYTES_INITIAL {
         isolate.remove_near_heap_limit_callback(on_near_heap_limit, heap_bytes);
         isolate.add_near_heap_limit_callback(on_near_heap_limit, core::ptr::null_mut());
     }

@@ -23,9 +23,17 @@ use inspector::Inspector;
 /// V8's flags. They are part of what an engine is: changing one makes a new engine.
 ///
 /// One thread and nothing that another could do; the seeds are constants because every worker of an
-/// engine starts from the same pages anyway, and nothing rests on them.
+/// engine starts from the same pages anyway, and nothing rests on them. The flags' own page stays
+/// writable, since the table of mappings knows nothing of the program's variables.
 const FLAGS: &str = "--single-threaded --hash-seed=20261 --random-seed=20261 \
-    --stack-size=900";
+    --stack-size=900 --no-freeze-flags-after-init";
+
+/// All of V8's flags, with those that a node asks for.
+pub fn flags(more: &str) -> String {
+    let flags = [FLAGS, crate::arch::V8_BASELINE_FLAGS, more];
+    let all: Vec<&str> = flags.into_iter().flat_map(str::split_whitespace).collect();
+    all.join(" ")
+}
 
 /// The name under which user code appears in stacks.
 pub const SCRIPT_NAME: &str = "main.js";
@@ -38,14 +46,18 @@ pub struct Isolate<'a, 's, 'i> {
     inspector: Inspector,
     /// What a child fetches while it waits.
     pub written_pages: WrittenPages,
+    /// The huge pages of the program's constants that the warm-up used.
+    pub constants_used: Vec<u64>,
 }
 
 impl Isolate<'_, '_, '_> {
     /// Starts V8, loads and warms the prelude, and hands the isolate to `body`, which ends the
     /// process.
-    pub fn enter(body: impl FnOnce(&mut Isolate<'_, '_, '_>) -> std::convert::Infallible) -> ! {
-        v8::V8::set_flags_from_string(FLAGS);
-        v8::V8::set_flags_from_string(crate::arch::V8_BASELINE_FLAGS);
+    pub fn enter(
+        flags: &str,
+        body: impl FnOnce(&mut Isolate<'_, '_, '_>) -> std::convert::Infallible,
+    ) -> ! {
+        v8::V8::set_flags_from_string(flags);
         v8::V8::set_entropy_source(|buffer: &mut [u8]| {
             buffer.fill(0x5a);
             true
@@ -74,6 +86,7 @@ impl Isolate<'_, '_, '_> {
             prelude,
             inspector,
             written_pages: WrittenPages::default(),
+            constants_used: Vec::new(),
         };
         isolate.warm_up();
         match body(&mut isolate) {}

@@ -56,7 +56,8 @@ impl Isolate<'_, '_, '_> {
         self.evaluate_typical();
         self.prelude.start_run(self.scope, &[0; 32], None);
         self.state.muted.set(false);
-        program_pages::share_with_forks();
+        self.constants_used = program_pages::used_constants();
+        program_pages::share_with_forks(&self.constants_used);
         heap::start_afresh();
         self.written_pages = WrittenPages::of(|| {
             let run = Run {
@@ -65,7 +66,7 @@ impl Isolate<'_, '_, '_> {
                 limits: Some(limits::defaults()),
                 ..Run::default()
             };
-            let done = self.run(run, Language::Auto);
+            let done = self.run(&run, Language::Auto);
             drop(worker_protocol::encode(&done));
         });
         stack::drop_unused();
@@ -94,14 +95,17 @@ impl Isolate<'_, '_, '_> {
     }
 
     /// Evaluates a frame's code, drains what it started, and renders the result.
-    pub fn run(&mut self, run: Run, language: Language) -> Done {
-        self.state.started_ns.set(clock::monotonic_ns());
+    pub fn run(&mut self, run: &Run, language: Language) -> Done {
+        clock::resume(run.virtual_clock);
+        if self.state.started_ns.get() == 0 {
+            self.state.started_ns.set(clock::monotonic_ns());
+        }
         if let Some(bounds) = &run.limits {
             limits::apply(self.scope, bounds);
         }
         self.prelude
             .start_run(self.scope, &run.seed, run.input_json.as_deref());
-        let done = self.evaluate_and_drain(&run, language);
+        let done = self.evaluate_and_drain(run, language);
         self.state.console.borrow_mut().flush();
         done
     }

@@ -19,7 +19,7 @@ pub struct State {
     pub call_id: Cell<i32>,
     /// Prelude code runs that must not print.
     pub muted: Cell<bool>,
-    /// When this run began, in nanoseconds of monotonic time.
+    /// When the first run of this world began, in nanoseconds of monotonic time.
     pub started_ns: Cell<i64>,
     /// Keeps the platform alive, and lets its tasks be pumped.
     pub platform: RefCell<Option<v8::SharedRef<v8::Platform>>>,

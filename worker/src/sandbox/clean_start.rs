@@ -6,7 +6,7 @@ use super::sys::{self, Descriptor};
 use super::{Cause, Errno};
 
 /// The first descriptor that is not part of the protocol.
-const FIRST_FOREIGN: i32 = worker_protocol::fd::HANDOFF + 1;
+const FIRST_FOREIGN: i32 = worker_protocol::fd::ORDERS + 1;
 
 /// How far descriptors are closed one by one where the kernel can't close a range.
 const CLOSED_SINGLY_MAX: u64 = 1 << 20;

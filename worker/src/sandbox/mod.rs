@@ -1,15 +1,17 @@
 //! The sandbox of a worker: what is left of the system once untrusted code may run.
 //!
 //! [`enter_zygote`] is called once, on the V8 thread of a warm zygote, before any untrusted code or
-//! image byte. Everything that it sets is inherited by the forks; [`enter_run`] adds in each fork
-//! what a fork loses (the parent-death signal) and what only a fork may lose (`clone`).
+//! image byte. Everything that it sets is inherited by the forks; [`enter_fork`] adds in each fork
+//! what a fork loses (the parent-death signal), and [`enter_run`] takes what only a run may lose
+//! (`clone`).
 //!
 //! What the rest of the worker may rely on:
 //!
 //! 1. A layer that is reported active is in force for the V8 thread and for every later fork of it.
 //!    The only other thread, which waits for the V8 thread to end, shares the seccomp filter
 //!    (`TSYNC`), the limits and the descriptors, but not Landlock and the dropped capabilities;
-//!    a fork has no such thread, so untrusted code runs in forks only.
+//!    a fork has no such thread, nor has a process that enters an image, so untrusted code runs in
+//!    these only.
 //! 2. Nothing here can be taken back from inside: limits are hard limits, `no_new_privs`, Landlock
 //!    and filters have no way out, and the filter lets the parent-death signal be armed, never
 //!    cleared.
@@ -17,7 +19,7 @@
 //!    asks out of habit and goes on without; see the table in `seccomp/x86_64.rs`.
 //! 4. All state lives in the kernel. No static of this module changes, so a process image says
 //!    nothing about the sandbox, and an image that is entered cannot loosen it.
-//! 5. Descriptors 0, 1 and 2 are `/dev/null`, 3 and 4 as in [`worker_protocol::fd`], no other is
+//! 5. Descriptors 0, 1 and 2 are `/dev/null`, 3 to 6 as in [`worker_protocol::fd`], no other is
 //!    open; at most [`rlimits::DESCRIPTORS_MAX`] can be.
 //! 6. The process stays dumpable and of the node's user, because the node reads its pages.
 //! 7. No thread is made, no variable of the environment is read, and one helper process is forked
@@ -153,16 +155,22 @@ pub fn enter_zygote(start: &Start) -> Result<Report, Error> {
     Ok(report)
 }
 
-/// Completes the sandbox in a fork that is to run untrusted code, before its frame is read.
+/// Completes the sandbox in any fork, before its frame is read.
 ///
 /// `layers` is [`Report::layers_active`]. The parent-death signal is armed again, because a fork
 /// clears it; the caller must compare `getppid` with the node's process id *after* this call, since
-/// a node that ended before it sends no signal. With seccomp, no process can be made from here on.
-/// On an error the caller must end the process.
-pub fn enter_run(layers: u32) -> Result<(), Errno> {
+/// a node that ended before it sends no signal. On an error the caller must end the process.
+pub fn enter_fork(layers: u32) -> Result<(), Errno> {
     if layers & layer::PARENT_DEATH != 0 {
         process::arm_parent_death()?;
     }
+    Ok(())
+}
+
+/// In a fork that runs one piece of untrusted code and ends: with seccomp, no process can be made from
+/// here on. The processes of a line must fork, so they keep the one `clone` of the filter. On an error
+/// the caller must end the process.
+pub fn enter_run(layers: u32) -> Result<(), Errno> {
     if layers & layer::SECCOMP != 0 {
         clone_ban::enter()?;
     }

@@ -54,9 +54,15 @@ fn path<'a>(buffer: &'a mut [u8; 64], head: &str, number: u32, tail: &str) -> &'
     std::ffi::CStr::from_bytes_until_nul(buffer).expect("it was written with its end")
 }
 
+/// The kernel's number of this process: libc's own answer is a constant here.
+fn own_pid() -> u32 {
+    // SAFETY: asks for a number.
+    unsafe { libc::syscall(libc::SYS_getpid) as u32 }
+}
+
 fn create_file() -> Result<usize, Errno> {
     let mut buffer = [0; 64];
-    let path = path(&mut buffer, "/tmp/mcp-v8-probe-", std::process::id(), "");
+    let path = path(&mut buffer, "/tmp/mcp-v8-probe-", own_pid(), "");
     let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL;
     let number = open(path, flags)?;
     // SAFETY: the path is a C string; the file is the one just made.
@@ -179,7 +185,7 @@ mod tests {
     #[test]
     fn what_is_allowed_succeeds() {
         // Without a sandbox: a probe that always failed would prove nothing.
-        let own = std::process::id();
+        let own = own_pid();
         assert!(probe(ProbeKind::OpenFile, own) >= 0);
         assert!(probe(ProbeKind::CreateFile, own) >= 0);
         assert!(probe(ProbeKind::ReadNodeProc, own) >= 0);

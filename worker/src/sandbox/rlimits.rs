@@ -82,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_run_has_room_for_its_descriptors() {
-        let needed = worker_protocol::fd::HANDOFF as u64 + 2;
+        let needed = worker_protocol::fd::IMAGE as u64 + 5;
         assert!(DESCRIPTORS_MAX > needed);
     }
 }

@@ -23,7 +23,8 @@ const FIRST_FREE_CODE: i32 = 250;
 
 /// Puts `layers` in place in a child, as a zygote and its run would, and probes there.
 fn attempt(layers: u32, kind: ProbeKind) -> End {
-    let node_pid = std::process::id();
+    // SAFETY: asks for a number.
+    let node_pid = unsafe { libc::syscall(libc::SYS_getpid) } as u32;
     // Other tests allocate meanwhile: a child that took over a held lock would wait for ever.
     // SAFETY: the allocator is quiet, no other lock is used, and the child ends by `_exit`.
     let child = heap::quiet(|| unsafe { libc::fork() });
@@ -33,6 +34,7 @@ fn attempt(layers: u32, kind: ProbeKind) -> End {
                 node_pid,
                 layers,
                 layers_required: true,
+                ..Start::default()
             },
             kind,
         );
@@ -203,6 +205,7 @@ fn without_layers_nothing_is_done() {
         node_pid: 1,
         layers: 0,
         layers_required: true,
+        ..Start::default()
     };
     assert!(enter_zygote(&start).expect("nothing can fail").0.is_empty());
 }
@@ -213,6 +216,7 @@ fn an_unknown_layer_is_an_error_only_where_all_are_required() {
         node_pid: 1,
         layers: 1 << 20,
         layers_required: true,
+        ..Start::default()
     };
     assert_eq!(
         enter_zygote(&start).unwrap_err(),

@@ -2,7 +2,7 @@
 //!
 //! | calls | why |
 //! |---|---|
-//! | `read` `write` `writev` `recvfrom` `recvmsg` `sendto` `sendmsg` `close` `dup3` `poll` `ppoll` | the channels; only descriptors that the node gave exist, and none can be made but by `dup3` and from a message of the node |
+//! | `read` `pread64` `write` `writev` `recvfrom` `recvmsg` `sendto` `sendmsg` `close` `dup3` `poll` `ppoll` | the channels; only descriptors that the node gave exist, and none can be made but by `dup3` and from a message of the node |
 //! | `fcntl` | `F_GETFD`, `F_GETFL`; not `F_SETOWN` and `F_SETSIG`, which send signals |
 //! | `mmap` | private anonymous memory, also executable (V8 compiles); never shared, a file, huge pages, a growing stack, below 4 GB by flag |
 //! | `mprotect` `munmap` | V8's pages; no other bit of protection than read, write, execute |
@@ -149,6 +149,8 @@ pub(super) const RULES: &[Rule] = &[
     allow(libc::SYS_rt_sigprocmask, "rt_sigprocmask"),
     allow(libc::SYS_rt_sigreturn, "rt_sigreturn"),
     refuse(libc::SYS_ioctl, "ioctl", ENOTTY),
+    // An image is entered from its descriptor.
+    allow(libc::SYS_pread64, "pread64"),
     allow(libc::SYS_writev, "writev"),
     allow(libc::SYS_sched_yield, "sched_yield"),
     refuse(libc::SYS_mremap, "mremap", ENOSYS),

@@ -1,6 +1,8 @@
 //! Builds the worker, a program of another kind than the node: static, at fixed addresses, with V8.
-//! The node embeds it, so that one command builds all and nothing but the worker links V8.
+//! The node embeds it, so that one command builds all and nothing but the worker links V8. Beside it the
+//! base image, taken from a running worker: every worker of the node starts from these pages.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
@@ -15,6 +17,7 @@ fn main() {
         "worker/build.rs",
         "worker/Cargo.toml",
         "worker-protocol",
+        "process-image",
         "Cargo.toml",
         "Cargo.lock",
     ] {
@@ -68,6 +71,31 @@ fn main() {
         "no worker was built"
     );
     println!("cargo:rustc-env=WORKER_PROGRAM={}", worker.display());
+    make_base_image(&worker);
+}
+
+/// Writes the base image, and a constant with what the worker said of itself.
+fn make_base_image(worker: &Path) {
+    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
+    let image = out.join("base.image");
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .open(&image)
+        .expect("a writable OUT_DIR");
+    let (ready, _) = process_image::base::make(worker, "", file)
+        .unwrap_or_else(|error| panic!("no base image: {error:?}"));
+    let bytes = |path: &Path| fs::read(path).expect("just written");
+    let id = process_image::base::engine_id(&bytes(worker), &bytes(&image), &ready.v8_flags);
+    let facts = format!(
+        "Facts {{ v8_version: {:?}, v8_flags: {:?}, cpu_baseline: {:?}, constants_used: &{:?}, \
+         id: EngineId({:?}) }}",
+        ready.v8_version, ready.v8_flags, ready.cpu_baseline, ready.constants_used, id.0
+    );
+    fs::write(out.join("engine_facts.rs"), facts).expect("a writable OUT_DIR");
+    println!("cargo:rustc-env=BASE_IMAGE={}", image.display());
 }
 
 /// The node's target directory: `OUT_DIR` lies in `<it>/<profile>/build/<package>/out`.

@@ -73,11 +73,23 @@ pub enum ErrorCode {
     Cancelled,
     /// The worker process died.
     WorkerCrashed,
+    /// What the run changed is over the limit of a session's delta; the session stands where it stood.
+    DeltaLimit,
+    /// The run touched more pages than may be looked at; the session stands where it stood.
+    PagesLimit,
+    /// The session would have more separate mappings of memory than allowed; it stands where it stood.
+    MappingsLimit,
+    /// The session would use more addresses than allowed; it stands where it stood.
+    AddressLimit,
+    /// The session's page tables would be over their limit; it stands where it stood.
+    PageTablesLimit,
+    /// What the run changed could not be read from its process; the session stands where it stood.
+    CaptureFailed,
 }
 
 impl ErrorCode {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 31] = [
+    pub const ALL: [Self; 37] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::UnsupportedMediaType,
@@ -109,6 +121,12 @@ impl ErrorCode {
         Self::ModulesUnsupported,
         Self::Cancelled,
         Self::WorkerCrashed,
+        Self::DeltaLimit,
+        Self::PagesLimit,
+        Self::MappingsLimit,
+        Self::AddressLimit,
+        Self::PageTablesLimit,
+        Self::CaptureFailed,
     ];
 
     /// The code as callers see it.
@@ -145,6 +163,12 @@ impl ErrorCode {
             Self::ModulesUnsupported => "modules_unsupported",
             Self::Cancelled => "cancelled",
             Self::WorkerCrashed => "worker_crashed",
+            Self::DeltaLimit => "delta_limit",
+            Self::PagesLimit => "pages_limit",
+            Self::MappingsLimit => "mappings_limit",
+            Self::AddressLimit => "address_limit",
+            Self::PageTablesLimit => "page_tables_limit",
+            Self::CaptureFailed => "capture_failed",
         }
     }
 
@@ -182,6 +206,12 @@ impl ErrorCode {
             Self::ModulesUnsupported => "Modules are not supported",
             Self::Cancelled => "The execution was cancelled",
             Self::WorkerCrashed => "The worker process died",
+            Self::DeltaLimit => "What the run changed is over its limit",
+            Self::PagesLimit => "The run touched too many pages",
+            Self::MappingsLimit => "The session has too many mappings",
+            Self::AddressLimit => "The session uses too many addresses",
+            Self::PageTablesLimit => "The session's page tables are over their limit",
+            Self::CaptureFailed => "What the run changed can't be kept",
         }
     }
 
@@ -214,7 +244,13 @@ impl ErrorCode {
             | Self::ResultUnrenderable
             | Self::ModulesUnsupported
             | Self::Cancelled
-            | Self::WorkerCrashed => 200,
+            | Self::WorkerCrashed
+            | Self::DeltaLimit
+            | Self::PagesLimit
+            | Self::MappingsLimit
+            | Self::AddressLimit
+            | Self::PageTablesLimit
+            | Self::CaptureFailed => 200,
         }
     }
 
@@ -260,7 +296,7 @@ mod tests {
             let json = serde_json::to_string(&code).expect("a plain enum");
             assert_eq!(json, format!("\"{}\"", code.as_str()));
         }
-        assert_eq!(ErrorCode::WorkerCrashed as usize + 1, ErrorCode::ALL.len());
+        assert_eq!(ErrorCode::CaptureFailed as usize + 1, ErrorCode::ALL.len());
     }
 
     #[test]

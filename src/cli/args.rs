@@ -58,6 +58,11 @@ pub enum Command {
     Sandbox(SandboxArgs),
     /// Ask a server whether it takes work (ends with 0 if so)
     Health(HealthArgs),
+    /// Tell what the workers of this program are: their engine, its V8, what it asks of the CPU
+    Engine(EngineArgs),
+    /// Look into images of sessions, and run code from one
+    #[command(subcommand)]
+    Image(ImageArgs),
 }
 
 /// How to serve.
@@ -178,6 +183,58 @@ pub struct SandboxArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// How to tell of the engine.
+///
+/// Ends with 1 when this CPU lacks something of the engine's baseline.
+#[derive(Debug, Args)]
+pub struct EngineArgs {
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to do with an image.
+#[derive(Debug, Subcommand)]
+pub enum ImageArgs {
+    /// Print what an image holds, and how it differs from another
+    Inspect(ImageInspectArgs),
+    /// Run code in a session that begins with an image, and write what it has become
+    Run(Box<ImageRunArgs>),
+}
+
+/// Which image to look into.
+///
+/// Ends with 1 when an image is refused.
+#[derive(Debug, Args)]
+pub struct ImageInspectArgs {
+    /// Image; `base` is the one that every session of this program begins with
+    #[arg(value_name = "FILE|base")]
+    pub file: PathBuf,
+    /// Image to compare it with
+    #[arg(long, value_name = "FILE|base", default_value = "base")]
+    pub against: PathBuf,
+    /// How many of the pages that differ to list, the largest changes first
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub top: usize,
+    /// Print the report as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to run, and from where.
+#[derive(Debug, Args)]
+pub struct ImageRunArgs {
+    /// Code
+    #[arg(value_name = "CODE", allow_hyphen_values = true)]
+    pub code: String,
+    /// Image to begin with
+    #[arg(long, value_name = "FILE|base", default_value = "base")]
+    pub from: PathBuf,
+    /// File for the image of what the session has become; it must not exist
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
 }
 
 /// Whom to ask.

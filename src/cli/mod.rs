@@ -1,11 +1,13 @@
 //! The command line: what can be asked of the program, and with which code it ends.
 
 mod args;
+mod engine;
 mod environment;
 mod exec;
 mod exit;
 mod health;
 mod http_client;
+mod image;
 mod report;
 mod sandbox;
 mod source;
@@ -36,6 +38,8 @@ pub fn main() -> ExitCode {
         Command::Exec(args) => run(exec::exec(*args)),
         Command::Sandbox(args) => run(sandbox::sandbox(args)),
         Command::Health(args) => run(health::health(args)),
+        Command::Engine(args) => run(engine::engine(args)),
+        Command::Image(args) => run(image::image(args)),
     }
 }
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use super::capacity::{Capacity, Wanted};
 use super::range::{Range, number};
-use super::{Bound, Config, Error, HttpConfig, Machine, RunConfig, Settings};
+use super::{Bound, Config, Error, HttpConfig, Machine, RunConfig, Settings, StateConfig};
 
 impl Settings {
     /// What a TOML file says. Its keys are the flags' names without the dashes in front.
@@ -42,6 +42,7 @@ impl Config {
             .check(settings.drain_timeout_secs.unwrap_or(25))?;
         Ok(Self {
             run,
+            state: StateConfig::new(&settings)?,
             http,
             sandbox: settings.sandbox.unwrap_or_default(),
             drain_timeout: Duration::from_secs(drain),

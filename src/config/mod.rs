@@ -12,6 +12,7 @@ mod machine;
 mod range;
 mod run;
 mod settings;
+mod state;
 
 use std::time::Duration;
 
@@ -21,12 +22,15 @@ pub use machine::{Machine, MemorySource};
 pub use run::{Bound, RunConfig};
 use serde::Deserialize;
 pub use settings::Settings;
+pub use state::StateConfig;
 
 /// The whole configuration; made and checked once at start, never changed afterwards.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Executions: how many, how long, how large.
     pub run: RunConfig,
+    /// What one session's state may cost.
+    pub state: StateConfig,
     /// The listeners.
     pub http: HttpConfig,
     /// How much of the sandbox must hold.

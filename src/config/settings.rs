@@ -138,6 +138,25 @@ settings! {
     #[arg(long, value_name = "BYTES", help_heading = "Limits of a run")]
     output_bytes_max: u64,
 
+    /// What a run may change of its session, in bytes as they are kept [default: 67108864]
+    ///
+    /// A run over one of these limits is not kept, and its session stands where it stood. No client of
+    /// this version can make a session yet.
+    #[arg(long, value_name = "BYTES", help_heading = "Limits of a session")]
+    delta_bytes_max: u64,
+    /// Pages of 4 KiB that a run may touch, whether it changes them or not [default: 65536]
+    #[arg(long, value_name = "N", help_heading = "Limits of a session")]
+    touched_pages_max: u64,
+    /// Separate mappings of memory in a session's process [default: 8192]
+    #[arg(long, value_name = "N", help_heading = "Limits of a session")]
+    mappings_max: usize,
+    /// Addresses in use in a session's process, in GiB; a WebAssembly memory takes 8 [default: 1024]
+    #[arg(long, value_name = "GIB", help_heading = "Limits of a session")]
+    address_gb_max: u64,
+    /// Page tables of a session's process, in MiB [default: 64]
+    #[arg(long, value_name = "MIB", help_heading = "Limits of a session")]
+    page_tables_mb_max: u64,
+
     /// How much of the sandbox must hold [default: auto]
     #[arg(long, value_name = "MODE", value_enum, help_heading = "Operating")]
     sandbox: SandboxMode,

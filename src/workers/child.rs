@@ -3,22 +3,25 @@ use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 
 use bytes::{Buf, BytesMut};
-use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SocketFlags, SocketType,
+    recvmsg, socketpair,
+};
 use rustix::process::Pid;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 use worker_protocol::{
-    FrameError, FromWorker, ToWorker, decode, encode, frame_length, from_worker,
+    ChildReady, FrameError, FromWorker, ToWorker, decode, encode, frame_length, from_worker,
 };
 
 use super::process::Process;
 
-/// A fork that was ordered: its channel, with nobody known at the other end yet.
+/// A fork that was ordered, or a program that was started: its channel, with nobody known at the other end yet.
 pub struct Forking {
     channel: UnixStream,
 }
 
-/// A forked process that waits for its one frame.
+/// A process that waits for a frame.
 pub struct Child {
     process: Process,
     channel: UnixStream,
@@ -42,39 +45,53 @@ pub enum ReadError {
 }
 
 impl Forking {
-    /// Waits at the node's end of the channel.
-    pub fn new(channel: OwnedFd) -> io::Result<Self> {
-        let channel = std::os::unix::net::UnixStream::from(channel);
-        Ok(Self {
-            channel: UnixStream::from_std(channel)?,
-        })
+    /// A fresh channel, and the worker's end of it.
+    pub fn pair() -> io::Result<(Self, OwnedFd)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        rustix::net::sockopt::set_socket_passcred(&ours, true)?;
+        // The worker reads and writes without looking at readiness.
+        rustix::io::ioctl_fionbio(&theirs, false)?;
+        let channel = UnixStream::from_std(std::os::unix::net::UnixStream::from(ours))?;
+        Ok((Self { channel }, theirs))
+    }
+
+    /// The process at the other end, for one that was not forked.
+    pub fn started(self, process: Process) -> Child {
+        Child {
+            process,
+            channel: self.channel,
+            received: BytesMut::new(),
+            generation: 0,
+        }
     }
 
     /// The child, once it has said that it is ready. The kernel adds its process id to the message,
     /// so nobody can speak for another.
     pub async fn ready(self, generation: u64) -> io::Result<Child> {
-        let mut message = [0; 64];
+        let pid = self.ready_pid().await?;
+        // It can't have been reaped: only its holder does that, and there is none yet.
+        let process = Process::open(pid)?;
+        Ok(Child {
+            generation,
+            ..self.started(process)
+        })
+    }
+
+    async fn ready_pid(&self) -> io::Result<Pid> {
+        // The one frame and no more: another may follow at once, and belongs to who reads frames.
+        let ready = encode(&FromWorker {
+            frame: Some(from_worker::Frame::ChildReady(ChildReady {})),
+        });
+        let mut message = vec![0; ready.len()];
         let (length, pid) = self
             .channel
             .async_io(Interest::READABLE, || {
                 receive_with_pid(&self.channel, &mut message)
             })
             .await?;
-        let said = message[..length].get(4..).map(decode::<FromWorker>);
-        let ready = matches!(
-            said,
-            Some(Ok(FromWorker {
-                frame: Some(from_worker::Frame::ChildReady(_))
-            }))
-        );
         match pid {
-            // It can't have been reaped: only its holder does that, and there is none yet.
-            Some(pid) if ready => Ok(Child {
-                process: Process::open(pid)?,
-                channel: self.channel,
-                received: BytesMut::new(),
-                generation,
-            }),
+            Some(pid) if message[..length] == ready => Ok(pid),
             _ => Err(io::ErrorKind::UnexpectedEof.into()),
         }
     }
@@ -100,7 +117,20 @@ impl Child {
 
     /// Sends a frame.
     pub async fn send(&mut self, frame: &ToWorker) -> io::Result<()> {
-        self.channel.write_all(&encode(frame)).await
+        self.send_bytes(&encode(frame)).await
+    }
+
+    /// Sends what is no frame.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.channel.write_all(bytes).await
+    }
+
+    /// Waits until the process has taken another channel.
+    pub async fn adopt(&mut self, channel: Forking) -> io::Result<()> {
+        channel.ready_pid().await?;
+        self.channel = channel.channel;
+        self.received.clear();
+        Ok(())
     }
 
     /// The next frame. Safe to cancel: what arrived is kept.

@@ -72,7 +72,7 @@ impl Lease {
         let (sender, exit) = oneshot::channel();
         if let Some(child) = self.child.take() {
             let running = self.running.take();
-            self.supply.reap(child, move |exit| {
+            self.supply.reap(child.into_process(), move |exit| {
                 drop(running);
                 // Most callers don't ask.
                 let _ = sender.send(exit);
@@ -203,7 +203,18 @@ impl Workers {
         })
     }
 
-    fn cause_of_death(&self, exit: Exit) -> Outcome {
+    /// The loop that forks.
+    pub(super) fn supply(&self) -> &Arc<Supply> {
+        &self.inner.supply
+    }
+
+    /// Reaps what dies in a process group and is held by nobody.
+    pub(super) fn watch_group(&self, group: Pid) {
+        self.inner.supply.watch_group(group);
+    }
+
+    /// What the end of a process means for its run.
+    pub(super) fn cause_of_death(&self, exit: Exit) -> Outcome {
         const SIGKILL: i32 = 9;
         match exit {
             Exit::Signal(SIGKILL) if self.inner.oom_kills.any_new() => {

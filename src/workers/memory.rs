@@ -78,6 +78,12 @@ pub fn own(pid: Pid) -> Own {
     own
 }
 
+/// The page tables of a process; nothing when it is gone.
+pub fn page_table_bytes(pid: Pid) -> u64 {
+    let path = format!("/proc/{}/status", pid.as_raw_nonzero());
+    fs::read_to_string(path).map_or(0, |text| field(&text, "VmPTE:"))
+}
+
 /// A line's number, told in KiB, in bytes.
 fn field(text: &str, name: &str) -> u64 {
     let line = text.lines().find_map(|line| line.strip_prefix(name));

@@ -6,24 +6,33 @@
 //!
 //! * `supply`: the loop that owns the zygote and forks ahead.
 //! * `child`: one forked process: its channel, its end.
+//! * [`session`]: lines of processes that are one JavaScript world after the other.
 //! * `run`: a run from the frame to the outcome, with its deadline and memory bound.
 
 mod child;
+mod engine;
 mod error;
+mod guard;
 mod handle;
+mod line;
 mod memory;
+mod orphans;
 mod process;
 mod program;
 mod run;
+pub mod session;
 mod spawner;
 mod supply;
 mod types;
 mod zygote;
 
+pub use engine::{Engine, Facts};
 pub use error::{Error, StartError};
 pub use handle::Workers;
 pub use types::{
-    Ended, OomCause, Options, Outcome, ProbeOutcome, RunLimits, RunRequest, SandboxMode,
-    SandboxReport, Stats,
+    Ended, OomCause, Options, Outcome, ProbeOutcome, Reproducible, RunLimits, RunRequest,
+    SandboxMode, SandboxReport, Stats,
 };
-pub use worker_protocol::{ConsoleLevel, ConsoleLine, Language, LayerReport, ProbeKind};
+pub use worker_protocol::{
+    ConsoleLevel, ConsoleLine, Language, LayerReport, ProbeKind, VirtualClock,
+};

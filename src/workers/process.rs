@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{
@@ -29,13 +31,45 @@ pub enum Exit {
 pub struct Process {
     pid: Pid,
     pidfd: OwnedFd,
+    held: Held,
+}
+
+/// The numbers of all processes that somebody holds, until they are reaped.
+static HELD: Mutex<BTreeSet<i32>> = Mutex::new(BTreeSet::new());
+
+/// One of them.
+#[derive(Debug)]
+struct Held(i32);
+
+impl Held {
+    fn new(pid: Pid) -> Self {
+        let pid = pid.as_raw_nonzero().get();
+        held().insert(pid);
+        Self(pid)
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        held().remove(&self.0);
+    }
+}
+
+fn held() -> MutexGuard<'static, BTreeSet<i32>> {
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether somebody holds the process with this number, dead or alive.
+pub fn is_held(pid: Pid) -> bool {
+    held().contains(&pid.as_raw_nonzero().get())
 }
 
 impl Process {
     /// Takes hold of a child that was not reaped yet.
     pub fn open(pid: Pid) -> io::Result<Self> {
         let pidfd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-        Ok(Self { pid, pidfd })
+        let held = Held::new(pid);
+        Ok(Self { pid, pidfd, held })
     }
 
     /// Its number.
@@ -51,6 +85,7 @@ impl Process {
 
     /// Waits for its end and reaps it.
     pub async fn ended(self) -> Exit {
+        let _held = self.held;
         // A process that was killed or is done ends within this time, and costs no place in the
         // reactor then.
         tokio::time::sleep(SOON).await;

@@ -7,7 +7,10 @@ use std::sync::OnceLock;
 use rustix::fs::{MemfdFlags, SealFlags};
 
 /// The worker's program, as the node's build made it.
-static EMBEDDED: &[u8] = include_bytes!(env!("WORKER_PROGRAM"));
+pub static BYTES: &[u8] = include_bytes!(env!("WORKER_PROGRAM"));
+
+/// Above every number that a worker's descriptors have.
+const DESCRIPTOR_MIN: i32 = 64;
 
 static PROGRAM: OnceLock<OwnedFd> = OnceLock::new();
 
@@ -33,8 +36,9 @@ fn anonymous_file() -> io::Result<OwnedFd> {
     let created = rustix::fs::memfd_create("mcp-v8-worker", flags | MemfdFlags::EXEC)
         .or_else(|_| rustix::fs::memfd_create("mcp-v8-worker", flags))?;
     let mut file = File::from(created);
-    file.write_all(EMBEDDED)?;
+    file.write_all(BYTES)?;
     let seals = SealFlags::SEAL | SealFlags::SHRINK | SealFlags::GROW | SealFlags::WRITE;
     rustix::fs::fcntl_add_seals(&file, seals)?;
-    Ok(file.into())
+    // Between fork and exec the low numbers are filled with the worker's sockets.
+    Ok(rustix::io::fcntl_dupfd_cloexec(&file, DESCRIPTOR_MIN)?)
 }

@@ -26,12 +26,17 @@ pub enum Heard {
 
 /// The frame for a request.
 pub fn frame(request: RunRequest) -> ToWorker {
-    let mut seed = vec![0; 32];
-    getrandom::fill(&mut seed).expect("the kernel has random bytes");
+    let seed = match request.reproducible {
+        Some(reproducible) => reproducible.seed.to_vec(),
+        None => {
+            let mut seed = vec![0; 32];
+            getrandom::fill(&mut seed).expect("the kernel has random bytes");
+            seed
+        }
+    };
     let limits = request.limits;
     ToWorker {
         frame: Some(to_worker::Frame::Run(Run {
-            node_pid: std::process::id(),
             seed,
             code: request.code,
             language: request.language as i32,
@@ -42,6 +47,7 @@ pub fn frame(request: RunRequest) -> ToWorker {
                 stack_bytes: limits.stack_bytes_max,
                 result_bytes: limits.result_bytes_max,
             }),
+            virtual_clock: request.reproducible.map(|it| it.clock),
         })),
     }
 }

@@ -1,38 +1,43 @@
-use std::io;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::mpsc;
 use std::sync::{Mutex, OnceLock};
 use std::thread;
 
+use process_image::worker_process::place_descriptors;
 use rustix::process::Pid;
 use tokio::sync::oneshot;
-use worker_protocol::fd;
 
 use super::StartError;
 use super::program;
 
 /// What a zygote is started with.
 struct Order {
-    orders: OwnedFd,
-    handoff: OwnedFd,
+    sockets: [OwnedFd; 3],
     started: oneshot::Sender<Result<Pid, StartError>>,
+}
+
+static THREAD_ID: AtomicI32 = AtomicI32::new(0);
+
+/// The kernel's number of the thread whose children all workers are, once there is one.
+pub fn thread_id() -> Option<i32> {
+    match THREAD_ID.load(Ordering::Relaxed) {
+        0 => None,
+        id => Some(id),
+    }
 }
 
 static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
 
-/// Starts a zygote with its two sockets.
+/// Starts a zygote with its channel, its hand-off socket and its socket of orders.
 ///
 /// It is done on a thread that lives as long as the node: the kernel kills a worker when the thread
 /// ends that it was started from, and the threads of a runtime come and go.
-pub async fn spawn(orders: OwnedFd, handoff: OwnedFd) -> Result<Pid, StartError> {
+pub async fn spawn(sockets: [OwnedFd; 3]) -> Result<Pid, StartError> {
     let (started, pid) = oneshot::channel();
-    let order = Order {
-        orders,
-        handoff,
-        started,
-    };
+    let order = Order { sockets, started };
     let sent = {
         let spawner = SPAWNER.get_or_init(start_thread);
         let spawner = spawner
@@ -51,18 +56,20 @@ fn start_thread() -> Mutex<mpsc::Sender<Order>> {
     thread::Builder::new()
         .name("spawner".to_owned())
         .spawn(move || {
+            let id = rustix::thread::gettid().as_raw_nonzero().get();
+            THREAD_ID.store(id, Ordering::Relaxed);
             for order in orders {
                 // A caller that gave up is told nothing; its zygote ends with its sockets.
-                drop(order.started.send(start(&order.orders, &order.handoff)));
+                drop(order.started.send(start(&order.sockets)));
             }
         })
         .expect("a thread can be started");
     Mutex::new(sender)
 }
 
-fn start(orders: &OwnedFd, handoff: &OwnedFd) -> Result<Pid, StartError> {
+fn start(sockets: &[OwnedFd; 3]) -> Result<Pid, StartError> {
     let mut command = Command::new(program::path().map_err(StartError::Program)?);
-    let (orders, handoff) = (orders.as_raw_fd(), handoff.as_raw_fd());
+    let sockets = sockets.each_ref().map(AsRawFd::as_raw_fd);
     command
         .arg0("mcp-v8-worker")
         .env_clear()
@@ -73,29 +80,7 @@ fn start(orders: &OwnedFd, handoff: &OwnedFd) -> Result<Pid, StartError> {
         // A group of its own: a signal from the terminal is for the node, which drains.
         .process_group(0);
     // SAFETY: only async-signal-safe calls between fork and exec.
-    unsafe { command.pre_exec(move || place(orders, handoff)) };
+    unsafe { command.pre_exec(move || place_descriptors(sockets)) };
     let child = command.spawn().map_err(StartError::Spawn)?;
     Ok(Pid::from_child(&child))
-}
-
-/// Puts the sockets where the protocol wants them, whatever numbers they have.
-fn place(orders: RawFd, handoff: RawFd) -> io::Result<()> {
-    /// Above every number that is given a meaning.
-    const ABOVE: RawFd = 64;
-    // SAFETY: plain calls on descriptors that this process has; the copies are its own.
-    unsafe {
-        let orders = checked(libc::fcntl(orders, libc::F_DUPFD_CLOEXEC, ABOVE))?;
-        let handoff = checked(libc::fcntl(handoff, libc::F_DUPFD_CLOEXEC, ABOVE))?;
-        checked(libc::dup2(orders, fd::ORDERS))?;
-        checked(libc::dup2(handoff, fd::HANDOFF))?;
-    }
-    Ok(())
-}
-
-fn checked(result: RawFd) -> io::Result<RawFd> {
-    if result < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(result)
-    }
 }

@@ -1,18 +1,26 @@
 use std::collections::VecDeque;
 use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures::FutureExt;
+use futures::future::{Fuse, FusedFuture};
 use futures::stream::{FuturesUnordered, StreamExt};
-use tokio::sync::{Notify, oneshot};
+use rustix::process::Pid;
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::child::Child;
-use super::zygote::{News, Zygote};
+use super::line::{ForkingLine, LineChild, News};
+use super::orphans::reap_orphans;
+use super::process::Process;
+use super::zygote::Zygote;
 use super::{Error, Options};
 
 /// How long a caller waits for a forked process before it is told that there is none.
@@ -47,6 +55,18 @@ struct Shelf {
     waiting: VecDeque<oneshot::Sender<Child>>,
 }
 
+/// How often such an order is given when its fork dies or its zygote does.
+const LINE_ATTEMPTS_MAX: usize = 5;
+
+/// Somebody wants a process that becomes an image.
+struct LineOrder {
+    image: OwnedFd,
+    forking: oneshot::Sender<ForkingLine>,
+}
+
+/// How many such orders may wait.
+const LINE_ORDERS_MAX: usize = 64;
+
 /// Forks ahead of demand and hands the children out.
 pub struct Supply {
     shelf: Mutex<Shelf>,
@@ -57,6 +77,7 @@ pub struct Supply {
     options: Options,
     zygote_starts: AtomicU64,
     zygote_pid: AtomicUsize,
+    lines: mpsc::Sender<LineOrder>,
     stop: CancellationToken,
     tracker: TaskTracker,
 }
@@ -64,6 +85,7 @@ pub struct Supply {
 impl Supply {
     /// A supply whose loop owns `zygote`.
     pub fn start(zygote: Zygote, options: Options, tracker: TaskTracker) -> Arc<Self> {
+        let (lines, orders) = mpsc::channel(LINE_ORDERS_MAX);
         let supply = Arc::new(Self {
             shelf: Mutex::default(),
             wake: Notify::new(),
@@ -71,10 +93,11 @@ impl Supply {
             options,
             zygote_starts: AtomicU64::new(0),
             zygote_pid: AtomicUsize::new(0),
+            lines,
             stop: CancellationToken::new(),
             tracker: tracker.clone(),
         });
-        tracker.spawn(supply.clone().supply_loop(zygote));
+        tracker.spawn(supply.clone().supply_loop(zygote, orders));
         supply
     }
 
@@ -107,9 +130,44 @@ impl Supply {
             if !child.is_closed() {
                 return Ok(child);
             }
-            self.reap(child, |_| {});
+            self.reap(child.into_process(), |_| {});
             self.discard_dead();
         }
+    }
+
+    /// A process that is about to become the image: it takes the steps next.
+    pub async fn fork_line(&self, image: OwnedFd) -> Result<LineChild, Error> {
+        for _ in 0..LINE_ATTEMPTS_MAX {
+            let image = image.try_clone().map_err(|_| Error::Stopping)?;
+            let (forking, ordered) = oneshot::channel();
+            let order = LineOrder { image, forking };
+            let forked = async {
+                self.lines.send(order).await.map_err(|_| Error::Stopping)?;
+                match ordered.await {
+                    Ok(forking) => Ok(forking.ready().await.ok()),
+                    Err(_) => Ok(None),
+                }
+            };
+            let forked = tokio::select! {
+                forked = forked => forked?,
+                () = self.stop.cancelled() => return Err(Error::Stopping),
+                () = tokio::time::sleep(TAKE_TIMEOUT) => {
+                    return Err(Error::NoneReady { waited: TAKE_TIMEOUT });
+                }
+            };
+            if let Some(child) = forked {
+                return Ok(child);
+            }
+            tokio::time::sleep(FORK_RETRY_DELAY).await;
+        }
+        Err(Error::Dying {
+            attempts: LINE_ATTEMPTS_MAX,
+        })
+    }
+
+    /// Reaps what dies in a process group and is held by nobody, until the group is empty.
+    pub fn watch_group(&self, group: Pid) {
+        self.tracker.spawn(reap_orphans(group, self.stop.clone()));
     }
 
     /// Asks for another zygote than this one; its waiting children are given up with it.
@@ -118,15 +176,14 @@ impl Supply {
         self.wake.notify_one();
     }
 
-    /// Kills a child, reaps it in the background, and tells `ended` how it ended. The caller, who has
+    /// Kills a process, reaps it in the background, and tells `ended` how it ended. The caller, who has
     /// an answer to give, waits for none of it.
     pub fn reap(
         &self,
-        child: Child,
+        process: Process,
         ended: impl FnOnce(super::process::Exit) + Send + 'static,
     ) -> tokio::task::JoinHandle<()> {
         self.tracker.spawn(async move {
-            let process = child.into_process();
             process.kill();
             ended(process.ended().await);
         })
@@ -186,45 +243,47 @@ impl Supply {
             dead
         };
         for child in dead {
-            self.reap(child, |_| {});
+            self.reap(child.into_process(), |_| {});
         }
     }
 
     fn discard_ready(&self) {
         let ready = std::mem::take(&mut self.shelf().ready);
         for child in ready {
-            self.reap(child, |_| {});
+            self.reap(child.into_process(), |_| {});
         }
     }
 
-    async fn supply_loop(self: Arc<Self>, mut zygote: Zygote) {
+    async fn supply_loop(
+        self: Arc<Self>,
+        mut zygote: Zygote,
+        mut orders: mpsc::Receiver<LineOrder>,
+    ) {
         let mut generation = 0;
         loop {
             generation += 1;
             self.zygote_starts.store(generation, Ordering::Relaxed);
-            let pid = zygote.process().pid().as_raw_nonzero().get();
+            let group = zygote.process().pid();
+            let pid = group.as_raw_nonzero().get();
             self.zygote_pid.store(pid as usize, Ordering::Relaxed);
             info!(pid, generation, "zygote ready");
-            let end = self.serve(&zygote, generation).await;
-            self.zygote_pid.store(0, Ordering::Relaxed);
-            match end {
-                End::Stopped => {
-                    self.discard_ready();
-                    zygote.end().await;
-                    return;
-                }
+            self.watch_group(group);
+            let successor = match self.serve(&zygote, generation, &mut orders).await {
+                End::Stopped => None,
                 End::Dead => {
                     warn!(pid, generation, "zygote died, starting another");
-                    zygote.end().await;
+                    self.zygote_pid.store(0, Ordering::Relaxed);
+                    self.start_again().await
                 }
-                End::Renewed => {
-                    debug!(pid, generation, "renewing the zygote");
+                End::Succeeded(successor) => {
+                    debug!(pid, generation, "another zygote takes over");
                     self.discard_ready();
-                    zygote.end().await;
+                    Some(successor)
                 }
-            }
-            match self.start_again().await {
-                Some(started) => zygote = started,
+            };
+            self.tracker.spawn(zygote.end());
+            match successor {
+                Some(successor) => zygote = successor,
                 None => {
                     self.discard_ready();
                     return;
@@ -252,17 +311,25 @@ impl Supply {
         }
     }
 
-    /// Forks from one zygote until it is of no more use.
-    async fn serve(&self, zygote: &Zygote, generation: u64) -> End {
+    /// Forks from one zygote until it is of no more use. One that is to be renewed serves until its
+    /// successor is warm, so that nobody waits for a start.
+    async fn serve(
+        &self,
+        zygote: &Zygote,
+        generation: u64,
+        orders: &mut mpsc::Receiver<LineOrder>,
+    ) -> End {
         let mut forking = FuturesUnordered::new();
+        let mut successor = pin!(Fuse::terminated());
         let mut forks = 0;
         let renewable = tokio::time::Instant::now() + RENEWAL_PERIOD_MIN;
         let mut look = tokio::time::interval(LOOK_PERIOD);
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let end = 'serving: loop {
             let unwanted = self.renew.load(Ordering::Relaxed) >= generation;
-            if unwanted && tokio::time::Instant::now() >= renewable || forks >= FORKS_MAX {
-                break 'serving End::Renewed;
+            let renew = unwanted && tokio::time::Instant::now() >= renewable || forks >= FORKS_MAX;
+            if renew && successor.is_terminated() {
+                successor.set(self.start_again().fuse());
             }
             while forking.len() < self.wanted() {
                 match zygote.fork() {
@@ -297,6 +364,18 @@ impl Supply {
                     }
                     News::Ended => break 'serving End::Dead,
                 },
+                started = &mut successor, if !successor.is_terminated() => match started {
+                    Some(started) => break 'serving End::Succeeded(started),
+                    None => break 'serving End::Stopped,
+                },
+                Some(order) = orders.recv() => {
+                    forks += 1;
+                    match zygote.line().fork_line(Some(order.image.as_fd())) {
+                        // Whoever gave the order up has its descriptors closed with it.
+                        Ok(ordered) => drop(order.forking.send(ordered)),
+                        Err(error) => debug!(%error, "can't order a fork"),
+                    }
+                }
                 () = self.wake.notified() => {}
                 _ = look.tick() => self.discard_dead(),
                 () = self.stop.cancelled() => break 'serving End::Stopped,
@@ -326,6 +405,6 @@ impl Supply {
 /// Why a zygote is not used any more.
 enum End {
     Dead,
-    Renewed,
+    Succeeded(Zygote),
     Stopped,
 }

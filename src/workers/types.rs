@@ -2,7 +2,7 @@ use std::time::Duration;
 
 pub use crate::config::SandboxMode;
 use worker_protocol::LayerReport;
-pub use worker_protocol::{Done, Language};
+pub use worker_protocol::{Done, Language, VirtualClock};
 
 /// Code for one process.
 #[derive(Clone, Debug)]
@@ -15,6 +15,17 @@ pub struct RunRequest {
     pub input_json: Option<String>,
     /// The bounds to keep.
     pub limits: RunLimits,
+    /// What the run would else have from the machine, for runs that can be repeated.
+    pub reproducible: Option<Reproducible>,
+}
+
+/// What a run has of the machine: with the same of it, the same code does the same.
+#[derive(Clone, Copy, Debug)]
+pub struct Reproducible {
+    /// What `Math.random` starts from.
+    pub seed: [u8; 32],
+    /// A clock that depends on nothing but how often it is read.
+    pub clock: VirtualClock,
 }
 
 /// The bounds of one run.

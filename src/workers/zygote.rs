@@ -1,96 +1,51 @@
-use std::io::{self, IoSlice, IoSliceMut};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use rustix::net::{
-    AddressFamily, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags,
-    SocketType, recvmsg, send, sendmsg, socketpair,
-};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use worker_protocol::{
-    FromWorker, PROTOCOL_VERSION, Start, ToWorker, ZygoteReady, decode, encode, from_worker,
-    to_worker,
+    Handoff, PROTOCOL_VERSION, Role, Start, ToWorker, ZygoteReady, from_worker, to_worker,
 };
 
-use super::child::Forking;
+use super::child::{Child, Forking, ReadError};
+use super::engine::Engine;
+use super::line::{Line, LineSockets, News};
 use super::process::Process;
 use super::{Options, SandboxMode, StartError, spawner};
 
-/// How long a zygote may take to start V8 and warm up. A loaded machine needs seconds, not more.
+/// How long a zygote may take to start. A loaded machine needs seconds, not more.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// The warm process from which all runs are forked.
+/// The process of the base image, from which all runs are forked.
 #[derive(Debug)]
 pub struct Zygote {
-    process: Process,
-    orders: AsyncFd<OwnedFd>,
-    handoff: OwnedFd,
+    line: Line,
     ready: ZygoteReady,
 }
 
-/// What a zygote has to say once it works.
-#[derive(Debug)]
-pub enum News {
-    /// A fork failed with this `errno`; the order must be given again.
-    ForkFailed(i32),
-    /// It is gone.
-    Ended,
-}
-
 impl Zygote {
-    /// Starts a zygote and waits until it is warm and locked in.
+    /// Starts a zygote and waits until it is locked in and has become the base image.
     pub async fn start(options: Options) -> Result<Self, StartError> {
-        let pair = || {
-            socketpair(
-                AddressFamily::UNIX,
-                SocketType::SEQPACKET,
-                SocketFlags::CLOEXEC,
-                None,
-            )
-            .map_err(|errno| StartError::Socket(errno.into()))
-        };
-        let (orders, worker_orders) = pair()?;
-        let (handoff, worker_handoff) = pair()?;
-        for socket in [&orders, &handoff] {
-            rustix::io::ioctl_fionbio(socket, true)
-                .map_err(|errno| StartError::Socket(errno.into()))?;
-        }
-        let pid = spawner::spawn(worker_orders, worker_handoff).await?;
+        let engine = Engine::embedded().map_err(StartError::Program)?;
+        let (forking, worker_channel) = Forking::pair().map_err(StartError::Socket)?;
+        let (sockets, [worker_handoff, worker_orders]) =
+            LineSockets::pair().map_err(StartError::Socket)?;
+        let pid = spawner::spawn([worker_channel, worker_handoff, worker_orders]).await?;
         let process = Process::open(pid).map_err(StartError::Spawn)?;
-        // SAFETY: the descriptor is owned here and stays open until it is dropped.
-        let orders = unsafe { AsyncFd::register(orders) }
-            .map_err(|error| StartError::Socket(error.into()))?;
-        let layers = match options.sandbox {
-            SandboxMode::Off => 0,
-            SandboxMode::Require | SandboxMode::Auto => options.layers,
+        let mut program = forking.started(process);
+        let started = async {
+            let ready = lock_in(&mut program, options, engine).await?;
+            let line = enter(&mut program, &sockets, ready.layers_active, engine).await?;
+            Ok((line, ready))
         };
-        let layers_required = options.sandbox == SandboxMode::Require;
-        let start = Start {
-            node_pid: std::process::id(),
-            layers,
-            layers_required,
-        };
-        let frame = encode(&ToWorker {
-            frame: Some(to_worker::Frame::Start(start)),
-        });
-        let sent = send(orders.get_ref(), &frame, SendFlags::NOSIGNAL);
-        let answer = match sent {
-            Ok(_) => tokio::time::timeout(START_TIMEOUT, receive(&orders)).await,
-            Err(errno) => Ok(Err(errno.into())),
-        };
-        let checked = match answer {
-            Ok(Ok(message)) => check(&message),
-            Ok(Err(error)) => Err(StartError::Socket(error)),
-            Err(_) => Err(StartError::TimedOut {
-                waited: START_TIMEOUT,
-            }),
-        };
-        match checked {
-            Ok(ready) => Ok(Self {
-                process,
-                orders,
-                handoff,
+        let started = tokio::time::timeout(START_TIMEOUT, started).await;
+        let started = started.unwrap_or(Err(StartError::TimedOut {
+            waited: START_TIMEOUT,
+        }));
+        let process = program.into_process();
+        match started {
+            Ok((sockets, ready)) => Ok(Self {
+                line: Line::new(process, sockets, ready.layers_active)
+                    .map_err(StartError::Socket)?,
                 ready,
             }),
             Err(error) => {
@@ -108,86 +63,127 @@ impl Zygote {
 
     /// Its process.
     pub fn process(&self) -> &Process {
-        &self.process
+        self.line.process()
     }
 
-    /// Orders a fork. The child takes its end of a fresh channel from the hand-off socket, so the
-    /// zygote itself never reads or writes memory for it.
+    /// The process as one that waits for orders.
+    pub fn line(&self) -> &Line {
+        &self.line
+    }
+
+    /// Orders a fork for one run.
     pub fn fork(&self) -> io::Result<Forking> {
-        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        rustix::net::sockopt::set_socket_passcred(&ours, true)?;
-        // The child reads and writes without looking at readiness.
-        rustix::io::ioctl_fionbio(&theirs, false)?;
-        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
-        let mut ancillary = SendAncillaryBuffer::new(&mut space);
-        let descriptors = [theirs.as_fd()];
-        let pushed = ancillary.push(SendAncillaryMessage::ScmRights(&descriptors));
-        assert!(pushed, "the buffer has room for one descriptor");
-        let byte = [IoSlice::new(b"c")];
-        sendmsg(&self.handoff, &byte, &mut ancillary, SendFlags::NOSIGNAL)?;
-        self.order()?;
-        Forking::new(ours)
+        self.line.fork_run()
     }
 
     /// Gives the order alone, for a channel that is handed over already.
     pub fn order(&self) -> io::Result<()> {
-        send(self.orders.get_ref(), b"f", SendFlags::NOSIGNAL)?;
-        Ok(())
+        self.line.order()
     }
 
     /// Waits for the next thing that it says.
     pub async fn news(&self) -> News {
-        match receive(&self.orders).await {
-            Ok(message) if message.len() == 1 => News::ForkFailed(i32::from(message[0])),
-            _ => News::Ended,
-        }
+        self.line.news().await
     }
 
     /// Kills it and reaps it. Children that it forked live on.
     pub async fn end(self) {
-        self.process.kill();
-        self.process.ended().await;
+        let process = self.line.into_process();
+        process.kill();
+        process.ended().await;
     }
 }
 
-/// The next message of a zygote.
-async fn receive(orders: &AsyncFd<OwnedFd>) -> io::Result<Vec<u8>> {
-    let mut message = vec![0; 64 << 10];
-    let length = orders
-        .async_io(Interest::READABLE, |socket| {
-            let mut parts = [IoSliceMut::new(&mut message)];
-            let mut none = rustix::net::RecvAncillaryBuffer::default();
-            Ok(recvmsg(socket, &mut parts, &mut none, RecvFlags::empty())?.bytes)
-        })
-        .await?;
-    message.truncate(length);
-    if length == 0 {
-        Err(io::ErrorKind::UnexpectedEof.into())
-    } else {
-        Ok(message)
-    }
-}
-
-fn check(message: &[u8]) -> Result<ZygoteReady, StartError> {
-    let body = message.get(4..).ok_or(StartError::Protocol)?;
-    let answer: FromWorker = decode(body).map_err(|_| StartError::Protocol)?;
-    match answer.frame {
-        Some(from_worker::Frame::ZygoteReady(ready))
-            if ready.protocol_version > PROTOCOL_VERSION =>
-        {
+/// Lets the program put its sandbox in place, and nothing else yet.
+async fn lock_in(
+    program: &mut Child,
+    options: Options,
+    engine: &Engine,
+) -> Result<ZygoteReady, StartError> {
+    let start = Start {
+        node_pid: std::process::id(),
+        layers: match options.sandbox {
+            SandboxMode::Off => 0,
+            SandboxMode::Require | SandboxMode::Auto => options.layers,
+        },
+        layers_required: options.sandbox == SandboxMode::Require,
+        enter: true,
+        constants_used: engine.facts().constants_used.to_vec(),
+        more_v8_flags: String::new(),
+    };
+    let frame = ToWorker {
+        frame: Some(to_worker::Frame::Start(start)),
+    };
+    program.send(&frame).await.map_err(StartError::Socket)?;
+    match receive(program).await? {
+        from_worker::Frame::ZygoteReady(ready) if ready.protocol_version > PROTOCOL_VERSION => {
             Err(StartError::Version {
                 theirs: ready.protocol_version,
                 ours: PROTOCOL_VERSION,
             })
         }
-        Some(from_worker::Frame::ZygoteReady(ready)) => Ok(ready),
-        Some(from_worker::Frame::ZygoteFailed(failed)) => Err(StartError::Refused {
+        from_worker::Frame::ZygoteReady(ready) => Ok(ready),
+        from_worker::Frame::ZygoteFailed(failed) => Err(StartError::Refused {
             reason: failed.reason,
         }),
-        Some(from_worker::Frame::Fatal(fatal)) => Err(StartError::Refused {
+        from_worker::Frame::Fatal(fatal) => Err(StartError::Refused {
             reason: fatal.message,
         }),
         _ => Err(StartError::Protocol),
+    }
+}
+
+/// Makes the program the process of the base image: it takes other descriptors first, as a fork does.
+async fn enter(
+    program: &mut Child,
+    first: &LineSockets,
+    layers: u32,
+    engine: &Engine,
+) -> Result<LineSockets, StartError> {
+    let (forking, channel) = Forking::pair().map_err(StartError::Socket)?;
+    let (sockets, [handoff, orders]) = LineSockets::pair().map_err(StartError::Socket)?;
+    let role = Role::Enter;
+    let message = Handoff {
+        role,
+        node_pid: std::process::id(),
+        layers,
+    };
+    let descriptors = [
+        channel.as_fd(),
+        handoff.as_fd(),
+        orders.as_fd(),
+        engine.image(),
+    ];
+    first
+        .hand(message, &descriptors)
+        .map_err(StartError::Socket)?;
+    drop((channel, handoff, orders));
+    program
+        .adopt(forking)
+        .await
+        .map_err(|_| StartError::Ended)?;
+    become_image(program, engine.plan()).await?;
+    Ok(sockets)
+}
+
+/// Sends the steps by which a process becomes an image, and waits until it has followed them.
+async fn become_image(child: &mut Child, plan: &[u8]) -> Result<(), StartError> {
+    resting(child).await?;
+    child.send_bytes(plan).await.map_err(StartError::Socket)?;
+    resting(child).await
+}
+
+async fn resting(child: &mut Child) -> Result<(), StartError> {
+    match receive(child).await? {
+        from_worker::Frame::Resting(_) => Ok(()),
+        _ => Err(StartError::Protocol),
+    }
+}
+
+async fn receive(child: &mut Child) -> Result<from_worker::Frame, StartError> {
+    match child.receive().await {
+        Ok(Some(frame)) => Ok(frame),
+        Ok(None) | Err(ReadError::Frame(_)) => Err(StartError::Protocol),
+        Err(ReadError::Closed | ReadError::Unread) => Err(StartError::Ended),
     }
 }

@@ -9,6 +9,7 @@ mod hostile;
 mod http;
 mod http_bad_input;
 mod http_follow;
+mod images;
 mod isolation;
 mod language;
 mod language_errors;

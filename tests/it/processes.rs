@@ -8,14 +8,14 @@ use super::server::{TestServer, children, process, signal, wait_until};
 
 const SOON: Duration = Duration::from_secs(30);
 
-/// The process of the only run: it is the child that spends time.
+/// The process of the only run: it is the child that spends time, and no zygote, also none that
+/// starts just now: a zygote leads its process group.
 async fn busy_child(server: &TestServer) -> i32 {
-    let zygote = server.zygote_pid().await;
     let mut busy = None;
     wait_until("a busy process", SOON, async || {
         busy = children(server.pid())
             .into_iter()
-            .filter(|child| child.pid != zygote)
+            .filter(|child| child.pid != child.group)
             .find(|child| child.state == 'R' && child.user_ticks >= 5);
         busy.is_some()
     })
@@ -91,6 +91,43 @@ async fn crashes_renew_the_zygote_but_not_without_pause() {
     let seconds = start.elapsed().as_secs();
     assert!(starts <= Some(2 + seconds), "{starts:?} in {seconds} s");
     assert_eq!(server.run("1 + 2").await["result"], 3);
+}
+
+/// A zygote that is renewed serves until its successor is warm: under load there is a zygote at each
+/// look, every answer is right, and every process that a renewal gave up is reaped.
+#[tokio::test(flavor = "multi_thread")]
+async fn renewals_leave_no_gap_and_no_zombie() {
+    let server = TestServer::start(&["--runs-ready", "4"]);
+    let renewed = std::sync::atomic::AtomicBool::new(false);
+    let over = || renewed.load(std::sync::atomic::Ordering::Relaxed);
+    let load = join_all((0..8).map(async |_| {
+        while !over() {
+            assert_eq!(server.run("1 + 2").await["result"], 3);
+        }
+    }));
+    let watch = async {
+        while !over() {
+            let figures = server.figures().await;
+            assert!(figures["zygote_pid"].is_i64(), "no zygote: {figures}");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let crashes = async {
+        for round in 2..=4 {
+            let id = server.submit_loop().await;
+            let busy = busy_child(&server).await;
+            signal(busy, Signal::SEGV);
+            assert_eq!(server.wait(&id).await["status"], "crashed");
+            wait_until("another zygote", SOON, async || {
+                server.figures().await["zygote_starts"].as_u64() >= Some(round)
+            })
+            .await;
+        }
+        renewed.store(true, std::sync::atomic::Ordering::Relaxed);
+    };
+    tokio::join!(load, watch, crashes);
+    let (processes, _) = server.settled().await;
+    assert_eq!(processes, 5);
 }
 
 /// Processes that died while they waited are not given a request.

@@ -219,6 +219,7 @@ pub struct Process {
     pub pid: i32,
     pub state: char,
     pub parent: i32,
+    pub group: i32,
     pub user_ticks: u64,
     pub start_ticks: u64,
 }
@@ -231,6 +232,7 @@ pub fn process(pid: i32) -> Option<Process> {
         pid,
         state: fields.first()?.chars().next()?,
         parent: fields.get(1)?.parse().ok()?,
+        group: fields.get(2)?.parse().ok()?,
         user_ticks: fields.get(11)?.parse().ok()?,
         start_ticks: fields.get(19)?.parse().ok()?,
     })

@@ -156,6 +156,7 @@ impl Runs {
                     language: request.language,
                     input_json: request.input.map(|input| input.get().to_owned()),
                     limits: limits.run,
+                    reproducible: None,
                 };
                 let drive = drive(
                     Arc::clone(inner),

@@ -1,5 +1,5 @@
 # `make verify` changes no file of the source, `make fix` does.
-.PHONY: help build test verify fix soak bench container
+.PHONY: help build test verify fix soak twins bench container
 
 help: ## What can be made
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -23,6 +23,10 @@ fix: ## Format, and take the fixes that clippy knows
 
 soak: ## Ten minutes of mixed runs, a twentieth of them hostile
 	bench/soak --seconds 600
+
+twins: ## 2,000 random programs of 200 runs in sessions that are moved: some hours; TWINS_SEED=N for others
+	TWINS_PROGRAMS=$${TWINS_PROGRAMS:-2000} TWINS_RUNS=$${TWINS_RUNS:-200} \
+		cargo test --locked --lib -- twins --nocapture
 
 bench: ## The table of bench/README.md
 	bench/run

@@ -19,6 +19,7 @@ mod closed;
 mod error;
 mod floor;
 mod floor_run;
+mod images;
 mod latency;
 mod proc;
 mod soak;
@@ -60,6 +61,8 @@ enum Command {
         #[arg(long, default_value_t = 3.0)]
         seconds: f64,
     },
+    /// Sessions without a node: start, runs and what they change, entry
+    Images(images::ImagesArgs),
     /// Serve a handler that answers at once, to be measured with `closed`
     FloorServe,
 }
@@ -146,6 +149,9 @@ fn run(command: Command) -> Result<(), LoadError> {
             Duration::from_secs_f64(*seconds),
         )?);
     }
+    if let Command::Images(args) = &command {
+        return images::images(args);
+    }
     // One thread: the client shares the machine with what it measures and takes as little as it can.
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -163,7 +169,9 @@ fn run(command: Command) -> Result<(), LoadError> {
             }
             Command::Soak(args) => soak::run(args).await,
             Command::FloorServe => floor::serve().await,
-            Command::FloorFork { .. } | Command::FloorRun { .. } => unreachable!("answered above"),
+            Command::FloorFork { .. } | Command::FloorRun { .. } | Command::Images(_) => {
+                unreachable!("answered above")
+            }
         }
     })
 }

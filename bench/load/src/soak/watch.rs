@@ -20,10 +20,10 @@ const ALIKE: usize = 5;
 pub struct Sample {
     /// Resident memory of the node.
     pub node_kb: u64,
-    /// Resident memory of the zygote.
+    /// Resident memory of the zygote; zero while there is none.
     pub zygote_kb: u64,
-    /// The zygote's process.
-    pub zygote_pid: u32,
+    /// The zygote's process; none between the death of one and the start of the next.
+    pub zygote_pid: Option<u32>,
     /// How many zygotes there have been.
     pub zygote_starts: u64,
     /// Open descriptors of the node.
@@ -44,7 +44,7 @@ impl fmt::Display for Sample {
              {} unfinished runs",
             self.node_kb,
             self.zygote_kb,
-            self.zygote_pid,
+            self.zygote_pid.unwrap_or(0),
             self.descriptors,
             self.processes,
             self.zombies,
@@ -79,11 +79,11 @@ impl Watch {
                 .as_u64()
                 .ok_or(LoadError::Health { field })
         };
-        let zygote_pid = number("zygote_pid")? as u32;
+        let zygote_pid = executions["zygote_pid"].as_u64().map(|pid| pid as u32);
         let (processes, zombies) = tree_count(self.node_pid);
         Ok(Sample {
             node_kb: rss_kb(self.node_pid).unwrap_or(0),
-            zygote_kb: rss_kb(zygote_pid).unwrap_or(0),
+            zygote_kb: zygote_pid.and_then(rss_kb).unwrap_or(0),
             zygote_pid,
             zygote_starts: number("zygote_starts")?,
             descriptors: descriptors(self.node_pid).unwrap_or(0),

@@ -16,8 +16,10 @@ fn main() {
         "worker/src",
         "worker/build.rs",
         "worker/Cargo.toml",
-        "worker-protocol",
-        "process-image",
+        "worker-protocol/src",
+        "worker-protocol/Cargo.toml",
+        "process-image/src",
+        "process-image/Cargo.toml",
         "Cargo.toml",
         "Cargo.lock",
     ] {

@@ -1,0 +1,22 @@
+//! Makes the code of `proto/`, without a `protoc` to install.
+
+use std::error::Error;
+use std::path::Path;
+
+const FILES: [&str; 7] = ["log", "record", "raft", "peer", "forward", "tag", "admin"];
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto");
+    println!("cargo:rerun-if-changed={}", root.display());
+    let files = FILES.map(|name| format!("mcp_v8/v1/{name}.proto"));
+    let descriptors = protox::compile(files, [&root])?;
+    tonic_prost_build::configure()
+        // Maps in key order: the same value has the same bytes.
+        .btree_map(".")
+        // Entries and values pass through without being copied.
+        .bytes(".mcp_v8.v1.Entry.command")
+        .bytes(".mcp_v8.v1.ProposeRequest.command")
+        .bytes(".mcp_v8.v1.SnapshotChunk.data")
+        .compile_fds(descriptors)?;
+    Ok(())
+}

@@ -1,0 +1,1 @@
+//! Log, vote and committed index, in append-only segments.

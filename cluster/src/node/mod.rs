@@ -1,0 +1,1 @@
+//! The handle on a node of the cluster.

@@ -1,0 +1,1 @@
+//! Authenticated channels to other nodes.

@@ -1,0 +1,1 @@
+//! Between openraft and the network.

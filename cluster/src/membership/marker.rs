@@ -37,6 +37,15 @@ pub enum Standing {
     Empty,
     /// It forms a cluster and has not told all of them yet.
     Forming(Plan),
+    /// It was told what it will be, and waits until all others were told as well.
+    Adopted {
+        /// The cluster.
+        cluster_id: ClusterId,
+        /// Its id there.
+        node: u64,
+        /// The node that forms the cluster, which alone may change its mind.
+        from: NodeName,
+    },
     /// A member: its Raft may vote.
     Member {
         /// The cluster.
@@ -158,12 +167,22 @@ impl Marker {
         })
     }
 
-    /// The cluster, for a member.
+    /// The cluster that it belongs to, or will.
     pub fn cluster_id(&self) -> Option<ClusterId> {
         match &self.standing {
             Standing::Empty => None,
             Standing::Forming(plan) => Some(plan.cluster_id),
-            Standing::Member { cluster_id, .. } => Some(*cluster_id),
+            Standing::Adopted { cluster_id, .. } | Standing::Member { cluster_id, .. } => {
+                Some(*cluster_id)
+            }
+        }
+    }
+
+    /// Its id, once it is a member.
+    pub fn node(&self) -> Option<u64> {
+        match &self.standing {
+            Standing::Member { node, .. } => Some(*node),
+            _ => None,
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Why a write or a read did not go through.
 
-use std::io;
 use std::net::SocketAddr;
 
 use crate::membership::DirectoryError;
@@ -17,25 +16,12 @@ pub enum StartError {
     /// The state in it.
     #[error(transparent)]
     State(#[from] crate::state::OpenError),
-    /// Secret, certificates, or an address that needs one of them.
+    /// `node.json` in it.
     #[error(transparent)]
-    Credentials(#[from] crate::peers::CredentialsError),
-    /// The cluster port.
-    #[error("can't listen on {address}: {source}")]
-    Listen {
-        /// Which.
-        address: SocketAddr,
-        /// Why.
-        source: io::Error,
-    },
-    /// The operators' socket.
-    #[error("can't listen on {path}: {source}", path = path.display())]
-    Socket {
-        /// The file.
-        path: std::path::PathBuf,
-        /// Why.
-        source: io::Error,
-    },
+    Marker(#[from] crate::membership::MarkerError),
+    /// The cluster port or the operators' socket.
+    #[error(transparent)]
+    Listen(#[from] crate::peers::ListenError),
     /// Timings that Raft can't work with.
     #[error(transparent)]
     Timings(#[from] crate::raft::TimingsError),
@@ -44,6 +30,12 @@ pub enum StartError {
     NotAmongPeers {
         /// This node.
         name: crate::ids::NodeName,
+    },
+    /// It listens on all addresses, and no name says which of them others can reach.
+    #[error("{address} is no address that others can reach: --advertise-addr HOST:PORT names one")]
+    NoAdvertise {
+        /// Where it listens.
+        address: SocketAddr,
     },
     /// Others could not reach it.
     #[error("a node with --peers, --join or --standby needs --cluster-addr: others have to reach it")]

@@ -9,7 +9,7 @@ use crate::peers::Credentials;
 use crate::raft::RaftTimings;
 
 /// What a node is started with.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Everything that is kept lies below it.
     pub directory: PathBuf,

@@ -79,6 +79,12 @@ pub enum Failure {
         /// As openraft tells it.
         reason: String,
     },
+    /// Other nodes and operators can't be answered any more.
+    #[error("the cluster port failed: {reason}")]
+    Serve {
+        /// Why.
+        reason: String,
+    },
     /// `node.json` can't be written.
     #[error("{reason}")]
     Directory {

@@ -16,6 +16,7 @@ use super::error::{ProposeError, ReadError, StartError};
 use super::leader::LeaderWatch;
 use super::life;
 use super::lookout::lookout_loop;
+use super::maintenance::{self, MaintenanceError};
 use super::options::Options;
 use super::phase::{Failure, Phase};
 use super::propose::{Committed, Proposer, now_ms};
@@ -223,9 +224,20 @@ impl Cluster {
         &self.0.socket
     }
 
-    /// Raft itself, for operators' commands; `None` while the node is no member.
-    pub fn raft(&self) -> Option<&Raft> {
-        self.0.core.member.get().map(|member| &member.raft)
+    /// Takes a snapshot now, and tells up to where it goes.
+    ///
+    /// # Errors
+    /// As [`MaintenanceError`] tells.
+    pub async fn snapshot(&self, deadline: Instant) -> Result<u64, MaintenanceError> {
+        maintenance::snapshot(&self.0.core, deadline).await
+    }
+
+    /// Lets go of the log that the last snapshot holds, and tells up to where.
+    ///
+    /// # Errors
+    /// As [`MaintenanceError`] tells.
+    pub async fn purge(&self, deadline: Instant) -> Result<u64, MaintenanceError> {
+        maintenance::purge(&self.0.core, deadline).await
     }
 
     /// Hands the lead over where this node has it, ends all loops, and closes log and state.

@@ -1,0 +1,91 @@
+//! A node's status as a message.
+
+use cluster::node::{MaintenanceError, MemberStatus, Phase, Status as NodeStatus};
+use cluster::proto::{AdminMember, NodeStatusReply};
+use tonic::Status;
+
+/// Without what the node itself adds.
+pub fn node_status(status: &NodeStatus) -> NodeStatusReply {
+    let (phase, reason) = phase(&status.phase);
+    let (node, cluster_id) = match &status.phase {
+        Phase::Member { cluster_id, node } => (*node, cluster_id.to_vec()),
+        _ => (0, Vec::new()),
+    };
+    NodeStatusReply {
+        name: status.name.to_string(),
+        node,
+        cluster_id,
+        incarnation: status.incarnation,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        phase: phase.to_owned(),
+        reason,
+        role: status.role.map_or("", |role| role.as_str()).to_owned(),
+        term: status.term,
+        leader: status.leader.unwrap_or_default(),
+        quorum_silent_ms: status
+            .quorum_silent_for
+            .map(|silent| u64::try_from(silent.as_millis()).unwrap_or(u64::MAX)),
+        last_log_index: status.last_log_index,
+        committed_index: status.committed_index,
+        applied_index: status.applied_index,
+        synced_index: status.synced_index,
+        snapshot_index: status.snapshot_index,
+        purged_index: status.purged_index,
+        log_bytes: status.log_bytes,
+        state_bytes: status.state_bytes,
+        members: status.members.iter().map(member).collect(),
+        joint: status.joint,
+        executions_running: 0,
+        executions_queued: 0,
+        proposals_open: 0,
+    }
+}
+
+fn phase(phase: &Phase) -> (&'static str, String) {
+    match phase {
+        Phase::Starting => ("starting", String::new()),
+        Phase::Waiting { answered, missing } => (
+            "waiting",
+            format!(
+                "answered: {}; missing: {}",
+                list(answered),
+                list(missing)
+            ),
+        ),
+        Phase::Member { .. } => ("member", String::new()),
+        Phase::Failed(failure) => ("failed", failure.to_string()),
+    }
+}
+
+fn list(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    }
+}
+
+fn member(member: &MemberStatus) -> AdminMember {
+    AdminMember {
+        node: member.node,
+        name: member.name.clone(),
+        address: member.address.clone(),
+        voter: member.voter,
+        incarnation: member.incarnation,
+        alive: member.alive,
+        draining: member.draining,
+        version: member.version.clone(),
+        http_address: member.http_address.clone(),
+        matched_index: member.matched_index,
+    }
+}
+
+/// A snapshot that was not taken, or a log that was not purged.
+pub fn maintenance(error: &MaintenanceError) -> Status {
+    let text = error.to_string();
+    match error {
+        MaintenanceError::NotMember | MaintenanceError::Stopped => Status::unavailable(text),
+        MaintenanceError::NoSnapshot => Status::failed_precondition(text),
+        MaintenanceError::TimedOut => Status::deadline_exceeded(text),
+    }
+}

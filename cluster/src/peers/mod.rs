@@ -19,6 +19,7 @@ mod tls;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use tonic::Status;
 use tonic::transport::Channel;
 
 pub use self::channel::{AddressError, PeerChannel, Purpose};
@@ -50,6 +51,8 @@ struct Book {
     // What the membership says: all that is known before the state has been read.
     members: BTreeMap<u64, Member>,
     channels: HashMap<(u64, Purpose), Open>,
+    // Who turns us away, and why.
+    refusals: BTreeMap<u64, RefusalKind>,
 }
 
 struct Open {
@@ -122,9 +125,11 @@ impl Peers {
             recorded,
             members,
             channels,
+            refusals,
         } = &mut *book;
         for node in recorded.keys().filter(|node| !nodes.contains_key(node)) {
             members.remove(node);
+            refusals.remove(node);
         }
         *recorded = nodes;
         channels.retain(|(node, _), open| {
@@ -170,6 +175,45 @@ impl Peers {
     pub fn connect(&self, address: &str) -> Result<PeerChannel, AddressError> {
         let channel = PeerChannel::connect(address, &self.0.credentials)?;
         Ok(channel.from(&self.0.identity))
+    }
+
+    /// Remembers whether a node answered or turned us away, and logs it when that changes: a wrong secret
+    /// or swapped nodes are for an operator to see, but once.
+    pub fn observe(&self, node: u64, outcome: Result<(), &Status>) {
+        let refusal = match outcome {
+            Ok(()) => None,
+            Err(status) => match RefusalKind::of(status) {
+                Some(kind) => Some((kind, status)),
+                // A connection that fails says nothing about that.
+                None => return,
+            },
+        };
+        let kind = refusal.map(|(kind, _)| kind);
+        if self.book().refusals.get(&node).copied() == kind {
+            return;
+        }
+        let mut book = self.book_mut();
+        match refusal {
+            Some((kind, status)) => {
+                book.refusals.insert(node, kind);
+                let reason = status.message();
+                tracing::warn!(
+                    peer = node,
+                    kind = kind.as_str(),
+                    reason,
+                    "peer refuses this node"
+                );
+            }
+            None => {
+                book.refusals.remove(&node);
+                tracing::info!(peer = node, "peer accepts this node again");
+            }
+        }
+    }
+
+    /// The nodes that turned this one away when they were last asked.
+    pub fn refusals(&self) -> BTreeMap<u64, RefusalKind> {
+        self.book().refusals.clone()
     }
 
     fn cached(&self, node: u64, purpose: Purpose) -> Option<Channel> {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
-use futures::{FutureExt as _, StreamExt as _};
 use openraft::Snapshot;
 use openraft::async_runtime::watch::WatchReceiver as _;
 use openraft::raft::AppendEntriesRequest;

@@ -1,9 +1,9 @@
 //! The leader's end of a snapshot: the file in chunks, each with its own deadline.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use openraft::errors::{RPCError, StreamingError, Unreachable};
 use openraft::network::RPCTypes;
 use openraft::raft::SnapshotResponse;

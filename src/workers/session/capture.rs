@@ -24,7 +24,7 @@ pub fn successor(
     parent: &Living,
     ready: Ready,
     limits: &StateLimits,
-    shadow: Option<Shadow>,
+    shadow: Option<&Shadow>,
 ) -> Result<Successor, Refused> {
     let deadline = Instant::now() + limits.capture_timeout;
     let pid = ready.child.process().pid();
@@ -68,14 +68,10 @@ pub fn successor(
     if family::kill_unheld(pid).unwrap_or(false) {
         return Err(Refused::Family);
     }
-    let shadow = shadow.map(|mut shadow| {
-        shadow.apply(&delta);
-        shadow
-    });
-    if let Some(shadow) = &shadow {
+    if let Some(shadow) = shadow {
         let deadline = deadline + Duration::from_secs(60);
         let different = shadow
-            .differences(&ready.memory, &table, deadline)
+            .differences(Some(&delta), &ready.memory, &table, deadline)
             .map_err(Refused::scan)?;
         if let Some(first) = different.first() {
             return Err(Refused::Different {
@@ -101,7 +97,6 @@ pub fn successor(
         },
         delta,
         encoded,
-        shadow,
     })
 }
 

@@ -143,7 +143,8 @@ pub struct Session {
     state: StateId,
     living: Arc<Living>,
     next: Option<Preparing>,
-    shadow: Option<Shadow>,
+    /// Shared while a run is compared with it.
+    shadow: Option<Arc<Shadow>>,
 }
 
 /// A run that has ended and is neither kept nor given up yet. Dropping it gives it up.
@@ -158,7 +159,6 @@ struct Successor {
     living: Living,
     delta: Delta,
     encoded: Vec<u8>,
-    shadow: Option<Shadow>,
 }
 
 impl Session {
@@ -180,7 +180,7 @@ impl Session {
             state: opened.header.state(),
             living: Arc::new(opened.living),
             next: None,
-            shadow: opened.shadow,
+            shadow: opened.shadow.map(Arc::new),
         };
         session.prepare();
         Ok(session)
@@ -293,7 +293,8 @@ impl Session {
         let parent = self.living.clone();
         let (engine, state, limits) = (self.engine, self.state, self.limits);
         let shadow = self.shadow.clone();
-        let captured = move || capture::successor(engine, state, &parent, ready, &limits, shadow);
+        let captured =
+            move || capture::successor(engine, state, &parent, ready, &limits, shadow.as_deref());
         tokio::task::spawn_blocking(captured)
             .await
             .expect("reading a process does not panic")
@@ -380,7 +381,9 @@ impl Attempt<'_> {
         let successor = successor?;
         session.living = Arc::new(successor.living);
         session.state = state;
-        session.shadow = successor.shadow;
+        if let Some(shadow) = &mut session.shadow {
+            Arc::make_mut(shadow).apply(&successor.delta);
+        }
         session.prepare();
         Ok(ended)
     }

@@ -216,7 +216,9 @@ pub unsafe extern "C" fn park(
         "xor edi, edi",
         "syscall",
         "ud2",
+        // What the vector registers held is no part of an image, and V8 saves them to the stack unasked.
         "6:",
+        "vzeroall",
         "pop r15",
         "pop r14",
         "pop r13",

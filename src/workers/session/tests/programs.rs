@@ -70,7 +70,6 @@ pub const KINDS: &[&str] = &[
     "(await S.stream.next()).value",
     "S.depth('abcdefghij'.repeat(# % 50))",
     "S.hot(1e6 + # % 10)",
-    "{ const a = []; for (let i = 0; i < 2e5; i++) a.push({ i, s: 'x' + i }); S.keep = a.filter(x => x.i % 97 == 0); S.keep.length }",
     "JSON.stringify([...S.map]).length",
     "[5, 1, 4].sort((a, b) => Math.random() - .5).join()",
     "try { null.x } catch (e) { S.log.push(e.stack.length); S.log.length }",
@@ -91,10 +90,9 @@ pub const KINDS: &[&str] = &[
     "delete S.str; typeof S.str",
     "Array.from({ length: 3000 }, () => Math.random()).sort().slice(0, 2).join()",
     // Beyond the usual.
-    "typeof Temporal === 'undefined' ? 'none' : Temporal.PlainDate.from('2026-01-31').add({ months: 1, days: # }).toString()",
+    "Temporal.PlainDate.from('2026-01-31').add({ months: 1, days: # }).toString()",
     "Date.now() + ' ' + new Date().toISOString() + ' ' + performance.now()",
     "{ S.refs.push(new WeakRef({ i: # })); S.registry.register({ big: new Array(100).fill(#) }, 1); S.refs.length }",
-    "{ let junk; for (let i = 0; i < 3e5; i++) junk = { i, a: [i, i] }; S.refs.filter(r => r.deref()).length + ' ' + S.dead }",
     "[...S.segmenter.segment('The quick brown fox # jumps.')].filter(s => s.isWordLike).length",
     "{ const t = new Int32Array(S.shared); const w = Atomics.waitAsync(t, 8, 0, 5); const r = await w.value; r }",
     "{ const t = new Int32Array(S.shared); const w = Atomics.waitAsync(t, 8, 0); Atomics.notify(t, 8); await w.value }",
@@ -103,7 +101,6 @@ pub const KINDS: &[&str] = &[
     "try { S.thrower.t(#) } catch (e) { e.getArg(S.thrower.e, 0) }",
     "[S.shape({ x: 1 }, 20000), S.shape({ y: 2, x: 1.5 }, 20000), S.shape({ x: '', z: # }, 10).length].join()",
     "{ for (let i = 0; i < 300; i++) S.rope = S.rope.length > 1e5 ? 'r' : S.rope + S.rope.length + #; S.rope.length }",
-    "{ for (let i = 0; i < 2000; i++) S.wide['w' + (Object.keys(S.wide).length < 1 ? 0 : i) + '_' + #] = i; S.wide['w0_0'] ?? 'none' }",
     "{ const old = Error.prepareStackTrace; Error.prepareStackTrace = (e, frames) => frames.length; const n = new Error('x').stack; Error.prepareStackTrace = old; n }",
     "let again = (typeof again === 'undefined' ? 0 : #); again",
     "class Again { static at = # } ; Again.at",
@@ -124,21 +121,59 @@ pub const KINDS: &[&str] = &[
     "crypto.subtle ? 'subtle' : typeof crypto.randomUUID",
     "new TextDecoder().decode(new TextEncoder().encode('añb€'.repeat(# % 20 + 1))).length",
     "btoa(String.fromCharCode(...new Uint8Array(S.resizable.slice(0, 90)))).length",
-    "typeof new Uint8Array(3).toBase64 === 'function' ? new Uint8Array(300).fill(#).toBase64().length : 0",
+    "new Uint8Array(300).fill(#).toBase64().length + Uint8Array.fromBase64('AAEC').length",
     "'x'.padStart(#, 'ab').match(/(a+b)+x?/)?.[0].length ?? 0",
     "Array.from('zażółć gęślą').toSorted((a, b) => S.collator.compare(a, b)).join('')",
+    "S.wide['p' + #] = #; delete S.wide['p' + #]; S.wide['q' + #] = 1; [S.wide.p7, Object.keys(S.wide).length].join()",
+    "S.when = (S.when ?? Temporal.ZonedDateTime.from('2026-03-28T12:00[Europe/Berlin]')).add({ hours: #, minutes: # }); S.when.toString() + S.when.offset",
+    "(S.since ??= Temporal.Instant.from('2026-01-01T00:00Z')).until('2026-06-01T00:00Z', { largestUnit: 'hour' }).toString()",
+    "S.order ??= []; (async () => { for await (const n of S.stream) { S.order.push(n); if (S.order.length % 3 == 0) return; } })(); await null; await null; S.order.join()",
+    "S.walk = S.walk ?? (function* () { try { yield 1; yield* [2, 3] } finally { S.n++ } })(); # % 5 ? S.walk.next().value : S.walk.return(#).value",
+    "{ const { promise, resolve } = Promise.withResolvers(); S.open = [...(S.open ?? []), resolve].slice(-5); promise.then(v => S.q.push('w' + v)); S.open.shift()(#); await null; S.q.at(-1) }",
+    "{ const b = new ArrayBuffer(64, { maxByteLength: 4096 }); new Uint8Array(b).fill(#); S.moved = b.transfer(2048); [b.detached, S.moved.byteLength, new Uint8Array(S.moved)[3]].join() }",
+    "[new Intl.PluralRules('pl').select(#), new Intl.ListFormat('de').format(['a', 'b', '#']), new Intl.RelativeTimeFormat('fr').format(-#, 'day')].join()",
+    "Promise.any([Promise.reject(new Error('one #')), Promise.reject(new Error('two'))]).catch(e => e.errors.map(it => it.message).join())",
+    "{ const { proxy, revoke } = Proxy.revocable({}, {}); S.revoked = proxy; revoke(); try { S.revoked.x } catch (e) { e.message } }",
+    "S.sticky = S.sticky ?? /a(?<n>\\d)/y; { const m = S.sticky.exec('a1a2a3b'); [m?.groups.n, S.sticky.lastIndex].join() }",
+    "new BigInt64Array(S.shared, 8, 2)[1] += BigInt(#) ** 3n",
+    "Atomics.add(new Int32Array(S.shared), 5, #) + Atomics.compareExchange(new Int32Array(S.shared), 6, 0, #)",
+    "S.hot.toString().length + Object.getOwnPropertyNames(Account).join()",
+    "JSON.parse(JSON.stringify({ a: [#, { b: 'x'.repeat(# % 90) }], c: S.n }), (k, v) => typeof v === 'number' ? v + 1 : v).a[0]",
 ];
 
-/// The code of one run.
-pub fn code(random: &mut Random) -> String {
-    let kind = KINDS[random.below(KINDS.len() as u64) as usize];
-    let mut code = String::new();
-    for (index, part) in kind.split('#').enumerate() {
-        // `#` is also how private names begin.
-        if index > 0 {
-            code.push_str(&random.below(1000).to_string());
-        }
-        code.push_str(part);
+/// What takes long, or leaves a large heap behind.
+pub const HEAVY: &[&str] = &[
+    "{ const a = []; for (let i = 0; i < 2e5; i++) a.push({ i, s: 'x' + i }); S.keep = a.filter(x => x.i % 97 == 0); S.keep.length }",
+    "{ let junk; for (let i = 0; i < 3e5; i++) junk = { i, a: [i, i] }; S.refs.filter(r => r.deref()).length + ' ' + S.dead }",
+    "{ const o = {}; for (let i = 0; i < 2e5; i++) o['p' + i] = i + #; S.wide = o; let s = 0; for (const k in o) s += o[k]; s }",
+    // Memory outside of the heap is what makes V8 collect all of it.
+    "{ for (let i = 0; i < 40; i++) new ArrayBuffer(4 << 20); await null; S.refs.filter(r => r.deref()).length + ' ' + S.dead }",
+    "{ const rows = Array.from({ length: 2000 }, (_, i) => ({ id: i, name: 'row ' + i + '#', ok: i % 2 == 0 })); S.rows = JSON.parse(JSON.stringify(rows)); S.rows.map(r => ({ ...r, id: r.id + 1 })).at(-1).id }",
+];
+
+/// The kinds of run that one program is made of. Each leaves out half of them, since what one kind does
+/// can hide what another does (Groce and others, "Swarm testing", 2012).
+pub struct Program(Vec<&'static str>);
+
+impl Program {
+    pub fn new(random: &mut Random) -> Self {
+        let mut kinds: Vec<&'static str> = Vec::new();
+        kinds.extend(KINDS.iter().filter(|_| random.below(2) == 0));
+        kinds.extend(HEAVY.iter().filter(|_| random.below(8) == 0));
+        Self(kinds)
     }
-    code
+
+    /// The code of one run.
+    pub fn code(&self, random: &mut Random) -> String {
+        let kind = self.0[random.below(self.0.len() as u64) as usize];
+        let mut code = String::new();
+        for (index, part) in kind.split('#').enumerate() {
+            // `#` is also how private names begin.
+            if index > 0 {
+                code.push_str(&random.below(1000).to_string());
+            }
+            code.push_str(part);
+        }
+        code
+    }
 }

@@ -70,7 +70,7 @@ async fn rule_03_and_06_nothing_is_written_between_scan_and_fork() {
         let (memory, table) = (&session.living.memory, &session.living.table);
         let deadline = Instant::now() + Duration::from_secs(60);
         let different = shadow
-            .differences(memory, table, deadline)
+            .differences(None, memory, table, deadline)
             .expect("readable");
         assert_eq!(different, [0; 0], "round {round}");
     }

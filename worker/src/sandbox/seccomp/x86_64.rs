@@ -11,7 +11,8 @@
 //! | `futex` | wait and wake; not priority inheritance, which nothing here uses and where kernel bugs were. Also without the private flag: `pthread_join` of the start thread waits that way, and all memory is private |
 //! | `clock_gettime` `clock_getres` `gettimeofday` `time` `clock_nanosleep` `nanosleep` `restart_syscall` | clocks; direct calls where an image has no vDSO. `restart_syscall` is how the kernel goes on with an interrupted wait |
 //! | `getrandom` | `crypto` |
-//! | `getpid` `gettid` `getppid` `sched_yield` | the node's check of the parent; spinning locks |
+//! | `getpid` `getppid` `sched_yield` | the node's check of the parent; spinning locks |
+//! | `gettid` | refused: the C++ runtime writes the answer into its guards, and so into every image, where it would differ from process to process |
 //! | `rt_sigaction` `rt_sigprocmask` `rt_sigreturn` `sigaltstack` | handlers of the process itself |
 //! | `set_robust_list` `rseq` `arch_prctl` | a thread's own registrations, set again when an image is entered; only FS of `arch_prctl` |
 //! | `clone` | the zygote's fork: `CLONE_PARENT` and `SIGCHLD`, no stack. Runs give it up, see `clone_ban` |
@@ -211,7 +212,7 @@ pub(super) const RULES: &[Rule] = &[
         &[with(&[int(0, ARCH_SET_FS)]), with(&[int(0, ARCH_GET_FS)])],
         Refuse(EPERM),
     ),
-    allow(libc::SYS_gettid, "gettid"),
+    refuse(libc::SYS_gettid, "gettid", ENOSYS),
     allow(libc::SYS_time, "time"),
     when(
         libc::SYS_futex,

@@ -371,8 +371,10 @@ impl BatchEncoder {
             synced,
         };
         self.bytes[..BATCH_HEADER_BYTES].copy_from_slice(&header.encode(salt));
-        self.bytes
-            .resize(self.bytes.len().next_multiple_of(BATCH_ALIGNMENT as usize), 0);
+        self.bytes.resize(
+            self.bytes.len().next_multiple_of(BATCH_ALIGNMENT as usize),
+            0,
+        );
         &self.bytes
     }
 

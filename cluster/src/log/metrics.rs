@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use prometheus::{
-    Histogram, HistogramOpts, IntCounter, IntGauge, Registry, exponential_buckets,
-};
+use prometheus::{Histogram, HistogramOpts, IntCounter, IntGauge, Registry, exponential_buckets};
 
 /// What the log's writer does. Clones share the figures.
 #[derive(Clone, Debug)]
@@ -64,12 +62,19 @@ impl LogMetrics {
         self.sync.observe(took.as_secs_f64());
     }
 
-    #[expect(clippy::cast_precision_loss, reason = "batches are far below 2^52 entries")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "batches are far below 2^52 entries"
+    )]
     pub(super) fn wrote(&self, entries: usize, bytes: usize) {
         if entries > 0 {
             self.batch_entries.observe(entries as f64);
         }
         self.written.inc_by(bytes as u64);
+    }
+
+    pub(super) fn disk_bytes(&self) -> u64 {
+        u64::try_from(self.disk.get()).unwrap_or(0)
     }
 
     pub(super) fn on_disk(&self, bytes: u64) {

@@ -26,8 +26,8 @@ use bytes::Bytes;
 
 use super::error::{OpenError, Operation};
 use super::format::{
-    BATCH_ALIGNMENT, BatchHeader, HeaderError, Parsed, Record, SEGMENT_HEADER_BYTES,
-    SegmentHeader, parse_batch,
+    BATCH_ALIGNMENT, BatchHeader, HeaderError, Parsed, Record, SEGMENT_HEADER_BYTES, SegmentHeader,
+    parse_batch,
 };
 use super::replay::Replay;
 use super::segment::{self, Directory, at, during};
@@ -101,8 +101,8 @@ pub(super) fn recover(directory: &Directory) -> Result<Recovered, OpenError> {
                 offset: recovered.offset,
             });
         }
-        let (offset, entries_upto) = replay_segment(&mut recovered.replay, &header, &data)
-            .map_err(corrupt)?;
+        let (offset, entries_upto) =
+            replay_segment(&mut recovered.replay, &header, &data).map_err(corrupt)?;
         if offset == SEGMENT_HEADER_BYTES {
             // The first batch was on disk before the file had its name.
             return Err(corrupt(offset));
@@ -141,7 +141,9 @@ pub(super) fn recover(directory: &Directory) -> Result<Recovered, OpenError> {
 /// the removal of an older one and not that of a newer: what stands before a hole was to be removed.
 fn consecutive(directory: &Directory) -> Result<Vec<u64>, OpenError> {
     let mut sequences = segment::list(directory.path())?;
-    let holes = sequences.windows(2).rposition(|pair| pair[0] + 1 != pair[1]);
+    let holes = sequences
+        .windows(2)
+        .rposition(|pair| pair[0] + 1 != pair[1]);
     if let Some(hole) = holes {
         for sequence in sequences.drain(..=hole) {
             directory
@@ -170,9 +172,7 @@ fn replay_segment(
                     if let Record::Entry(entry) = &record {
                         entries_upto = entries_upto.max(Some(entry.log_id.index));
                     }
-                    replay
-                        .apply(header.position(at), record)
-                        .map_err(|_| at)?;
+                    replay.apply(header.position(at), record).map_err(|_| at)?;
                 }
                 offset = batch.next;
             }

@@ -319,7 +319,9 @@ impl Writer {
             Some(held) => held.header.sequence + 1,
             None => 1,
         };
-        let salt = getrandom::u64().map_err(|error| (Operation::Create, error.into()))?;
+        let mut salt = [0; 8];
+        getrandom::fill(&mut salt).expect("the kernel has randomness once it runs programs");
+        let salt = u64::from_le_bytes(salt);
         let header = SegmentHeader {
             sequence,
             base,

@@ -1,1 +1,5 @@
 //! Between openraft and the network.
+
+mod convert;
+
+pub use self::convert::ConvertError;

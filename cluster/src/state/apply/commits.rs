@@ -1,0 +1,153 @@
+//! Commits and images: the heaps that sessions have had.
+//!
+//! | command | state | effect |
+//! |---|---|---|
+//! | CommitHeap | no session of the id | NOT_FOUND |
+//! | | the idempotency key made a heap | that heap and its reply, or KEY_REUSED for another request |
+//! | | the pointer is at this heap, from this parent and session | it was committed before: the same answer |
+//! | | the fence is not the one in force | FENCED, `actual` = that |
+//! | | the pointer is not at `parent` | CONFLICT |
+//! | | a heap of the id that is another one | EXISTS |
+//! | | the delta's blob is not known | NOT_DURABLE |
+//! | | else | the pointer moves; the heap's record is made unless there is one |
+//! | PutImage | no commit of the heap | NOT_FOUND |
+//! | | an image, the same or another | nothing, or EXISTS |
+//! | | else | a record |
+
+use super::{Context, Outcome, Stop, Transaction, View, blobs, done, idempotency, limits};
+use super::{refuse, refuse_as, require};
+use crate::proto::{self, CommitRecord, ImageRecord, Reason, SessionRecord};
+use crate::state::table;
+
+pub(super) fn commit<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    command: proto::CommitHeap,
+) -> Result<Outcome, Stop> {
+    require(is_valid(&command), Reason::Invalid)?;
+    let key = table::session(&command.session_id);
+    let Some(mut session) = rows.record::<SessionRecord>(&key)? else {
+        return refuse(Reason::NotFound);
+    };
+    let request = idempotency::Request {
+        scope: &command.session_id,
+        key: &command.idempotency_key,
+        digest: &command.request_digest,
+    };
+    if let Some(made) = idempotency::made(rows, context, &request)? {
+        let known: Option<CommitRecord> = rows.record(&table::commit(&made))?;
+        return Ok(committed(
+            made,
+            known.map(|known| known.reply).unwrap_or_default(),
+            true,
+        ));
+    }
+    let commit_key = table::commit(&command.heap_id);
+    let known: Option<CommitRecord> = rows.record(&commit_key)?;
+    if let Some(known) = &known
+        && session.heap_id == command.heap_id
+        && known.parent == command.parent
+        && known.session_id == command.session_id
+    {
+        return Ok(committed(command.heap_id, known.reply.clone(), true));
+    }
+    if command.fence != session.fence {
+        return refuse_as(Reason::Fenced, session.fence);
+    }
+    require(session.heap_id == command.parent, Reason::Conflict)?;
+    require(session.engine_id == command.engine_id, Reason::Invalid)?;
+    match &known {
+        Some(known) => {
+            let same = known.parent == command.parent
+                && known.engine_id == command.engine_id
+                && known.delta == command.delta
+                && known.delta_blob == command.delta_blob;
+            require(same, Reason::Exists)?;
+        }
+        None => blobs::refer(rows, &command.delta_blob)?,
+    }
+    idempotency::remember(rows, context, &request, &command.heap_id)?;
+    rows.put_bytes(
+        table::session_commit(&session.id, session.commits),
+        command.heap_id.clone().into(),
+    )?;
+    session.commits = session.commits.saturating_add(1);
+    session.heap_id.clone_from(&command.heap_id);
+    context.principal.clone_into(&mut session.principal);
+    rows.put(key, &session)?;
+    let heap_id = command.heap_id.clone();
+    if known.is_none() {
+        let record = CommitRecord {
+            heap_id: command.heap_id,
+            parent: command.parent,
+            engine_id: command.engine_id,
+            delta: command.delta,
+            delta_blob: command.delta_blob,
+            reply: command.reply,
+            code: command.code,
+            language: command.language,
+            committed_ms: context.time_ms,
+            principal: context.principal.to_owned(),
+            session_id: command.session_id,
+        };
+        rows.put(commit_key, &record)?;
+    }
+    Ok(committed(heap_id, Vec::new(), false))
+}
+
+fn committed(heap_id: Vec<u8>, reply: Vec<u8>, replayed: bool) -> Outcome {
+    Outcome::HeapCommitted(proto::HeapCommitted {
+        heap_id,
+        reply,
+        replayed,
+    })
+}
+
+fn is_valid(command: &proto::CommitHeap) -> bool {
+    limits::random_id(&command.session_id)
+        && limits::id(&command.heap_id)
+        && command.parent.len() <= limits::ID_BYTES_MAX
+        && command.parent != command.heap_id
+        && limits::id(&command.engine_id)
+        && command.delta.is_empty() != command.delta_blob.is_empty()
+        && command.delta.len() <= limits::DELTA_BYTES_MAX
+        && limits::optional_blob_hash(&command.delta_blob)
+        && command.reply.len() <= limits::REPLY_BYTES_MAX
+        && command.code.len() <= limits::CODE_BYTES_MAX
+        && limits::text(&command.language)
+        && limits::text(&command.idempotency_key)
+        && limits::digest(&command.request_digest)
+}
+
+pub(super) fn put_image<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    command: proto::PutImage,
+) -> Result<Outcome, Stop> {
+    let fits = limits::id(&command.heap_id)
+        && limits::blob_hash(&command.blob)
+        && limits::id(&command.engine_id);
+    require(fits, Reason::Invalid)?;
+    let commit: Option<CommitRecord> = rows.record(&table::commit(&command.heap_id))?;
+    let Some(commit) = commit else {
+        return refuse(Reason::NotFound);
+    };
+    require(commit.engine_id == command.engine_id, Reason::Invalid)?;
+    let key = table::image(&command.heap_id);
+    if let Some(known) = rows.record::<ImageRecord>(&key)? {
+        let same = known.blob == command.blob && known.size == command.size;
+        require(same, Reason::Exists)?;
+        return Ok(done());
+    }
+    blobs::refer(rows, &command.blob)?;
+    let record = ImageRecord {
+        heap_id: command.heap_id,
+        blob: command.blob,
+        size: command.size,
+        engine_id: command.engine_id,
+        created_ms: context.time_ms,
+        principal: context.principal.to_owned(),
+    };
+    rows.put(key, &record)?;
+    Ok(done())
+}

@@ -27,7 +27,10 @@ struct Heard {
 impl Liveness {
     /// With that lease.
     pub fn new(lease: Duration) -> Self {
-        Self { lease, heard: Arc::default() }
+        Self {
+            lease,
+            heard: Arc::default(),
+        }
     }
 
     /// The lease.
@@ -42,10 +45,20 @@ impl Liveness {
     }
 
     /// As the leader of a term: the lives that are over, of those that the state believes in.
-    pub fn expired(&self, term: u64, records: &[NodeRecord], own: u64, now: Instant) -> Vec<(u64, u64)> {
+    pub fn expired(
+        &self,
+        term: u64,
+        records: &[NodeRecord],
+        own: u64,
+        now: Instant,
+    ) -> Vec<(u64, u64)> {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         if heard.term != term || heard.since.is_none() {
-            *heard = Heard { term, since: Some(now), last: HashMap::new() };
+            *heard = Heard {
+                term,
+                since: Some(now),
+                last: HashMap::new(),
+            };
         }
         let begun = heard.since.expect("just set");
         let alive = |record: &&NodeRecord| record.alive && record.id != own;
@@ -70,7 +83,12 @@ mod tests {
     const LEASE: Duration = Duration::from_secs(5);
 
     fn record(id: u64, incarnation: u64) -> NodeRecord {
-        NodeRecord { id, incarnation, alive: true, ..NodeRecord::default() }
+        NodeRecord {
+            id,
+            incarnation,
+            alive: true,
+            ..NodeRecord::default()
+        }
     }
 
     #[test]
@@ -84,7 +102,10 @@ mod tests {
         // Node 3 reports with a life that the state does not know: the one that it knows is silent.
         liveness.report(3, 31, later);
         assert_eq!(liveness.expired(7, &records, 1, start + LEASE), [(3, 30)]);
-        assert_eq!(liveness.expired(7, &records, 1, later + LEASE), [(2, 20), (3, 30)]);
+        assert_eq!(
+            liveness.expired(7, &records, 1, later + LEASE),
+            [(2, 20), (3, 30)]
+        );
     }
 
     #[test]
@@ -107,6 +128,10 @@ mod tests {
         let records = [record(1, 10), dead];
         let start = Instant::now();
         assert!(liveness.expired(7, &records, 1, start).is_empty());
-        assert!(liveness.expired(7, &records, 1, start + LEASE * 2).is_empty());
+        assert!(
+            liveness
+                .expired(7, &records, 1, start + LEASE * 2)
+                .is_empty()
+        );
     }
 }

@@ -25,14 +25,20 @@ pub(crate) enum NotAdopted {
     Misdirected { own: NodeName, meant: String },
     /// It belongs to a cluster.
     #[error("node {own} belongs to cluster {cluster_id} already")]
-    Taken { own: NodeName, cluster_id: ClusterId },
+    Taken {
+        own: NodeName,
+        cluster_id: ClusterId,
+    },
 }
 
 impl TryFrom<AdoptRequest> for Adoption {
     type Error = MalformedId;
 
     fn try_from(request: AdoptRequest) -> Result<Self, MalformedId> {
-        let supersedes = request.supersedes.iter().map(|id| ClusterId::try_from(&id[..]));
+        let supersedes = request
+            .supersedes
+            .iter()
+            .map(|id| ClusterId::try_from(&id[..]));
         Ok(Self {
             name: request.name,
             cluster_id: ClusterId::try_from(&request.cluster_id[..])?,
@@ -50,11 +56,18 @@ impl Adoption {
     pub fn step(&self, marker: &Marker) -> Result<Option<Standing>, NotAdopted> {
         let own = marker.name.clone();
         if own.as_str() != self.name {
-            return Err(NotAdopted::Misdirected { own, meant: self.name.clone() });
+            return Err(NotAdopted::Misdirected {
+                own,
+                meant: self.name.clone(),
+            });
         }
         match &marker.standing {
             Standing::Empty => Ok(Some(self.standing())),
-            Standing::Adopted { cluster_id, node, from } => {
+            Standing::Adopted {
+                cluster_id,
+                node,
+                from,
+            } => {
                 let same = *cluster_id == self.cluster_id && *node == self.node;
                 let revised = *from == self.from && self.supersedes.contains(cluster_id);
                 if same && !self.start {
@@ -62,7 +75,10 @@ impl Adoption {
                 } else if same || revised {
                     Ok(Some(self.standing()))
                 } else {
-                    Err(NotAdopted::Taken { own, cluster_id: *cluster_id })
+                    Err(NotAdopted::Taken {
+                        own,
+                        cluster_id: *cluster_id,
+                    })
                 }
             }
             Standing::Member { cluster_id, node }
@@ -70,12 +86,14 @@ impl Adoption {
             {
                 Ok(None)
             }
-            Standing::Member { cluster_id, .. } => {
-                Err(NotAdopted::Taken { own, cluster_id: *cluster_id })
-            }
-            Standing::Forming(plan) => {
-                Err(NotAdopted::Taken { own, cluster_id: plan.cluster_id })
-            }
+            Standing::Member { cluster_id, .. } => Err(NotAdopted::Taken {
+                own,
+                cluster_id: *cluster_id,
+            }),
+            Standing::Forming(plan) => Err(NotAdopted::Taken {
+                own,
+                cluster_id: plan.cluster_id,
+            }),
         }
     }
 
@@ -84,7 +102,11 @@ impl Adoption {
         if self.start {
             Standing::Member { cluster_id, node }
         } else {
-            Standing::Adopted { cluster_id, node, from: self.from.clone() }
+            Standing::Adopted {
+                cluster_id,
+                node,
+                from: self.from.clone(),
+            }
         }
     }
 }
@@ -125,9 +147,15 @@ mod tests {
             adoption(third, &[first], "n1"),
             adoption(third, &[second], "n3"),
         ] {
-            assert!(matches!(take(&mut marker, &other), Err(NotAdopted::Taken { .. })));
+            assert!(matches!(
+                take(&mut marker, &other),
+                Err(NotAdopted::Taken { .. })
+            ));
         }
-        marker.standing = Standing::Member { cluster_id: second, node: 2 };
+        marker.standing = Standing::Member {
+            cluster_id: second,
+            node: 2,
+        };
         take(&mut marker, &adoption(second, &[first], "n1")).expect("a late repetition");
         let late = adoption(third, &[second], "n1");
         assert!(take(&mut marker, &late).is_err(), "it may have voted");
@@ -137,6 +165,9 @@ mod tests {
     fn an_order_for_another_node_is_refused() {
         let mut marker = Marker::new("n3".parse().unwrap());
         let order = adoption(ClusterId::random(), &[], "n1");
-        assert!(matches!(take(&mut marker, &order), Err(NotAdopted::Misdirected { .. })));
+        assert!(matches!(
+            take(&mut marker, &order),
+            Err(NotAdopted::Misdirected { .. })
+        ));
     }
 }

@@ -62,7 +62,11 @@ impl Arrival<'_> {
             let marker = self.home.marker();
             match marker.standing.clone() {
                 Standing::Member { cluster_id, node } => {
-                    return Ok(Arrived { cluster_id, node, founder: None });
+                    return Ok(Arrived {
+                        cluster_id,
+                        node,
+                        founder: None,
+                    });
                 }
                 Standing::Forming(plan) => {
                     if let Some(arrived) = self.carry_out(&marker, plan).await? {
@@ -77,8 +81,13 @@ impl Arrival<'_> {
                     self.plan(vec![me], Vec::new()).await?;
                 }
                 Standing::Empty if self.options.standby => {
-                    (self.tell)(Phase::Waiting { answered: vec![], missing: vec![] });
-                    self.home.wait(|marker| marker.standing != Standing::Empty).await;
+                    (self.tell)(Phase::Waiting {
+                        answered: vec![],
+                        missing: vec![],
+                    });
+                    self.home
+                        .wait(|marker| marker.standing != Standing::Empty)
+                        .await;
                 }
                 Standing::Empty => self.look_around(&marker, &mut majority_since).await?,
             }
@@ -145,7 +154,11 @@ impl Arrival<'_> {
 
     fn others(&self) -> impl Iterator<Item = String> + '_ {
         let own = self.home.marker().name;
-        let others = self.options.peers.iter().filter(move |peer| peer.name != own);
+        let others = self
+            .options
+            .peers
+            .iter()
+            .filter(move |peer| peer.name != own);
         others.map(|peer| peer.address.clone())
     }
 
@@ -175,7 +188,9 @@ impl Arrival<'_> {
                 if peer.name == marker.name {
                     return Some(self.planned(marker, node));
                 }
-                let answer = found.iter().find(|found| found.name == peer.name.as_str())?;
+                let answer = found
+                    .iter()
+                    .find(|found| found.name == peer.name.as_str())?;
                 Some(PlannedMember {
                     node,
                     name: peer.name.clone(),
@@ -191,16 +206,26 @@ impl Arrival<'_> {
         members: Vec<PlannedMember>,
         supersedes: Vec<ClusterId>,
     ) -> Result<(), Failure> {
-        let plan = Plan { cluster_id: ClusterId::random(), supersedes, members };
+        let plan = Plan {
+            cluster_id: ClusterId::random(),
+            supersedes,
+            members,
+        };
         tracing::info!(cluster_id = %plan.cluster_id, members = plan.members.len(), "forming a cluster");
-        let step = self.home.step(move |_| Ok::<_, ()>(Some(Standing::Forming(plan))));
+        let step = self
+            .home
+            .step(move |_| Ok::<_, ()>(Some(Standing::Forming(plan))));
         step.await.map_err(unwritable).map(drop)
     }
 
     /// Makes all others ready. `None` when some are not, and there is another plan.
     async fn carry_out(&self, marker: &Marker, plan: Plan) -> Result<Option<Arrived>, Failure> {
-        let mut waiting: Vec<_> =
-            plan.members.iter().filter(|member| member.name != marker.name).cloned().collect();
+        let mut waiting: Vec<_> = plan
+            .members
+            .iter()
+            .filter(|member| member.name != marker.name)
+            .cloned()
+            .collect();
         let begun = Instant::now();
         while !waiting.is_empty() {
             let mut left = Vec::new();
@@ -213,21 +238,38 @@ impl Arrival<'_> {
             if waiting.is_empty() {
                 break;
             }
-            let missing: Vec<_> = waiting.iter().map(|member| member.name.to_string()).collect();
-            (self.tell)(Phase::Waiting { answered: vec![], missing });
+            let missing: Vec<_> = waiting
+                .iter()
+                .map(|member| member.name.to_string())
+                .collect();
+            (self.tell)(Phase::Waiting {
+                answered: vec![],
+                missing,
+            });
             if begun.elapsed() >= READY {
                 return self.plan_without(&plan, &waiting).await.map(|()| None);
             }
             tokio::time::sleep(ROUND).await;
         }
-        let me = plan.members.iter().find(|member| member.name == marker.name);
+        let me = plan
+            .members
+            .iter()
+            .find(|member| member.name == marker.name);
         let node = me.expect("a plan has its founder in it").node;
-        Ok(Some(Arrived { cluster_id: plan.cluster_id, node, founder: Some(plan) }))
+        Ok(Some(Arrived {
+            cluster_id: plan.cluster_id,
+            node,
+            founder: Some(plan),
+        }))
     }
 
     async fn plan_without(&self, plan: &Plan, gone: &[PlannedMember]) -> Result<(), Failure> {
-        let rest: Vec<_> =
-            plan.members.iter().filter(|member| !gone.contains(member)).cloned().collect();
+        let rest: Vec<_> = plan
+            .members
+            .iter()
+            .filter(|member| !gone.contains(member))
+            .cloned()
+            .collect();
         if rest.len() <= self.options.peers.len() / 2 {
             return Ok(());
         }
@@ -238,15 +280,20 @@ impl Arrival<'_> {
 
     /// Waits until the cluster is there, or the node that forms it has changed its mind.
     async fn wait_for_start(&self, marker: &Marker, adopted: ClusterId) -> Result<(), Failure> {
-        let addresses: Vec<_> = self.others().chain(self.options.join.iter().cloned()).collect();
+        let addresses: Vec<_> = self
+            .others()
+            .chain(self.options.join.iter().cloned())
+            .collect();
         let answers = identify_all(self.peers, &addresses, &self.request(marker)).await;
         let (found, missing) = split(&addresses, answers);
-        let begun = found.iter().any(|peer| peer.member && peer.cluster_id == Some(adopted));
+        let begun = found
+            .iter()
+            .any(|peer| peer.member && peer.cluster_id == Some(adopted));
         if begun {
             let step = self.home.step(move |marker| match marker.standing {
-                Standing::Adopted { cluster_id, node, .. } if cluster_id == adopted => {
-                    Ok(Some(Standing::Member { cluster_id, node }))
-                }
+                Standing::Adopted {
+                    cluster_id, node, ..
+                } if cluster_id == adopted => Ok(Some(Standing::Member { cluster_id, node })),
                 _ => Err(()),
             });
             return step.await.map_err(unwritable).map(drop);
@@ -269,7 +316,9 @@ impl Arrival<'_> {
             cluster_id: Vec::new(),
             forwarded: false,
         };
-        let Ok(channel) = self.peers.connect(&through.address) else { return Ok(false) };
+        let Ok(channel) = self.peers.connect(&through.address) else {
+            return Ok(false);
+        };
         let mut client = PeerClient::new(channel);
         let reply = match tokio::time::timeout(JOIN, client.join(request)).await {
             Ok(Ok(reply)) => reply.into_inner(),
@@ -279,10 +328,15 @@ impl Arrival<'_> {
             }
             Err(_) => return Ok(false),
         };
-        let Ok(cluster_id) = ClusterId::try_from(&reply.cluster_id[..]) else { return Ok(false) };
+        let Ok(cluster_id) = ClusterId::try_from(&reply.cluster_id[..]) else {
+            return Ok(false);
+        };
         let node = reply.node;
         let wants_vote = !self.options.stay_learner;
-        self.home.set_wants_vote(wants_vote).await.map_err(unwritable)?;
+        self.home
+            .set_wants_vote(wants_vote)
+            .await
+            .map_err(unwritable)?;
         let step = self.home.step(move |marker| match marker.standing {
             Standing::Empty => Ok(Some(Standing::Member { cluster_id, node })),
             _ => Err(()),
@@ -302,7 +356,9 @@ async fn adopt(peers: &Peers, member: &PlannedMember, plan: &Plan, from: &NodeNa
         start: false,
         stay_learner: false,
     };
-    let Ok(channel) = peers.connect(&member.address) else { return false };
+    let Ok(channel) = peers.connect(&member.address) else {
+        return false;
+    };
     let mut client = PeerClient::new(channel);
     match tokio::time::timeout(JOIN / 10, client.adopt(request)).await {
         Ok(Ok(_)) => true,
@@ -328,13 +384,16 @@ fn split(addresses: &[String], answers: Vec<Option<Identified>>) -> (Vec<Identif
 
 fn refuse_if_known(marker: &Marker, peer: &Identified) -> Result<(), Failure> {
     match peer.asker {
-        Some((node, directory)) if directory != Some(marker.directory_id) => {
-            Err(Failure::Known { name: marker.name.clone(), node })
-        }
+        Some((node, directory)) if directory != Some(marker.directory_id) => Err(Failure::Known {
+            name: marker.name.clone(),
+            node,
+        }),
         _ => Ok(()),
     }
 }
 
 pub(crate) fn unwritable(error: MarkerError) -> Failure {
-    Failure::Directory { reason: error.to_string() }
+    Failure::Directory {
+        reason: error.to_string(),
+    }
 }

@@ -56,14 +56,26 @@ impl Members {
         if let Some(cluster_id) = found.cluster_id {
             let own = self.0.home.marker().cluster_id();
             if Some(cluster_id) != own {
-                return Err(ChangeError::Taken { address: address.to_owned(), cluster_id });
+                return Err(ChangeError::Taken {
+                    address: address.to_owned(),
+                    cluster_id,
+                });
             }
         }
         let Some(directory_id) = found.directory_id else {
-            return Err(ChangeError::NotThere { address: address.to_owned() });
+            return Err(ChangeError::NotThere {
+                address: address.to_owned(),
+            });
         };
-        let node = self.admit(&found.name, address, directory_id, deadline).await?;
-        let cluster_id = self.0.home.marker().cluster_id().ok_or(ChangeError::NotMember)?;
+        let node = self
+            .admit(&found.name, address, directory_id, deadline)
+            .await?;
+        let cluster_id = self
+            .0
+            .home
+            .marker()
+            .cluster_id()
+            .ok_or(ChangeError::NotMember)?;
         let order = AdoptRequest {
             cluster_id: cluster_id.to_vec(),
             supersedes: Vec::new(),
@@ -74,11 +86,18 @@ impl Members {
             stay_learner,
         };
         let channel = self.0.peers.connect(address);
-        let channel = channel.map_err(|_| ChangeError::NotThere { address: address.to_owned() })?;
-        PeerClient::new(channel).adopt(order).await.map_err(|status| {
-            tracing::warn!(address, %status, "the node does not let itself be added");
-            ChangeError::NotThere { address: address.to_owned() }
+        let channel = channel.map_err(|_| ChangeError::NotThere {
+            address: address.to_owned(),
         })?;
+        PeerClient::new(channel)
+            .adopt(order)
+            .await
+            .map_err(|status| {
+                tracing::warn!(address, %status, "the node does not let itself be added");
+                ChangeError::NotThere {
+                    address: address.to_owned(),
+                }
+            })?;
         tracing::info!(node, address, term = leader.term, "a node was added");
         Ok(Added { node })
     }
@@ -101,13 +120,28 @@ impl Members {
         let node = match self.0.propose(register, "", deadline).await?.reply.outcome {
             Some(Outcome::NodeRegistered(registered)) => registered.node,
             Some(Outcome::Refused(refused)) if refused.reason == i32::from(Reason::Exists) => {
-                return Err(ChangeError::NameTaken { name: name.to_owned(), node: refused.actual });
+                return Err(ChangeError::NameTaken {
+                    name: name.to_owned(),
+                    node: refused.actual,
+                });
             }
-            _ => return Err(ChangeError::NoSuchMember { member: name.to_owned() }),
+            _ => {
+                return Err(ChangeError::NoSuchMember {
+                    member: name.to_owned(),
+                });
+            }
         };
         let metrics = member.raft.metrics().borrow_watched().clone();
-        if metrics.membership_config.membership().get_node(&node).is_none() {
-            let entry = Member { name: name.to_owned(), address: address.to_owned() };
+        if metrics
+            .membership_config
+            .membership()
+            .get_node(&node)
+            .is_none()
+        {
+            let entry = Member {
+                name: name.to_owned(),
+                address: address.to_owned(),
+            };
             let change = ChangeMembers::AddNodes(BTreeMap::from([(node, entry)]));
             self.change(member, change, true, deadline).await?;
         }
@@ -127,23 +161,45 @@ impl Members {
             return Ok(());
         }
         let last = metrics.last_log_index.unwrap_or(0);
-        let matched = metrics.replication.as_ref().and_then(|to| to.get(&node).copied().flatten());
+        let matched = metrics
+            .replication
+            .as_ref()
+            .and_then(|to| to.get(&node).copied().flatten());
         let matched = matched.map_or(0, |log_id| log_id.index);
         if matched + LAG_MAX < last || (matched == 0 && last > 0) {
-            return Err(ChangeError::NotCaughtUp { node, matched, last });
+            return Err(ChangeError::NotCaughtUp {
+                node,
+                matched,
+                last,
+            });
         }
-        self.change(member, ChangeMembers::AddVoterIds(BTreeSet::from([node])), true, deadline).await
+        self.change(
+            member,
+            ChangeMembers::AddVoterIds(BTreeSet::from([node])),
+            true,
+            deadline,
+        )
+        .await
     }
 
     /// Takes a voter's vote; it goes on as a learner.
     ///
     /// # Errors
     /// As [`ChangeError`] tells.
-    pub async fn demote(&self, node: u64, force: bool, deadline: Instant) -> Result<(), ChangeError> {
+    pub async fn demote(
+        &self,
+        node: u64,
+        force: bool,
+        deadline: Instant,
+    ) -> Result<(), ChangeError> {
         let member = self.leading()?.parts;
         let metrics = member.raft.metrics().borrow_watched().clone();
         self.known(&metrics, node)?;
-        if !metrics.membership_config.voter_ids().any(|voter| voter == node) {
+        if !metrics
+            .membership_config
+            .voter_ids()
+            .any(|voter| voter == node)
+        {
             return Ok(());
         }
         self.check_quorum_without(&metrics, node, force)?;
@@ -159,7 +215,12 @@ impl Members {
     /// # Errors
     /// As [`ChangeError`] tells. Of the leader itself only the lead is handed over, and the answer is
     /// [`ChangeError::NotLeader`]: the new leader has to be asked.
-    pub async fn remove(&self, node: u64, force: bool, deadline: Instant) -> Result<(), ChangeError> {
+    pub async fn remove(
+        &self,
+        node: u64,
+        force: bool,
+        deadline: Instant,
+    ) -> Result<(), ChangeError> {
         let member = self.leading()?.parts;
         let metrics = member.raft.metrics().borrow_watched().clone();
         let membership = metrics.membership_config.membership();
@@ -173,9 +234,13 @@ impl Members {
             self.0
                 .state
                 .known_node(node)
-                .ok_or_else(|| ChangeError::NoSuchMember { member: node.to_string() })?;
+                .ok_or_else(|| ChangeError::NoSuchMember {
+                    member: node.to_string(),
+                })?;
         }
-        self.0.propose(Kind::RemoveNode(RemoveNode { node }), "", deadline).await?;
+        self.0
+            .propose(Kind::RemoveNode(RemoveNode { node }), "", deadline)
+            .await?;
         tracing::info!(node, "a member was removed");
         Ok(())
     }
@@ -184,7 +249,11 @@ impl Members {
     ///
     /// # Errors
     /// As [`ChangeError`] tells.
-    pub async fn transfer_leader(&self, to: Option<u64>, deadline: Instant) -> Result<u64, ChangeError> {
+    pub async fn transfer_leader(
+        &self,
+        to: Option<u64>,
+        deadline: Instant,
+    ) -> Result<u64, ChangeError> {
         let member = self.leading()?.parts;
         let metrics = member.raft.metrics().borrow_watched().clone();
         let to = match to {
@@ -194,14 +263,29 @@ impl Members {
         if to == member.node {
             return Ok(to);
         }
-        if !metrics.membership_config.voter_ids().any(|voter| voter == to) {
-            return Err(ChangeError::NoSuchMember { member: to.to_string() });
+        if !metrics
+            .membership_config
+            .voter_ids()
+            .any(|voter| voter == to)
+        {
+            return Err(ChangeError::NoSuchMember {
+                member: to.to_string(),
+            });
         }
         let failed = || ChangeError::NotHandedOver { node: member.node };
-        member.raft.trigger().transfer_leader(to).await.map_err(|_| failed())?;
+        member
+            .raft
+            .trigger()
+            .transfer_leader(to)
+            .await
+            .map_err(|_| failed())?;
         let mut metrics = member.raft.server_metrics();
         let taken = async {
-            while metrics.borrow_watched().current_leader.is_none_or(|leader| leader == member.node) {
+            while metrics
+                .borrow_watched()
+                .current_leader
+                .is_none_or(|leader| leader == member.node)
+            {
                 if metrics.changed().await.is_err() {
                     return None;
                 }
@@ -209,28 +293,49 @@ impl Members {
             metrics.borrow_watched().current_leader
         };
         let until = deadline.min(Instant::now() + HAND_OVER);
-        tokio::time::timeout_at(until.into(), taken).await.ok().flatten().ok_or_else(failed)
+        tokio::time::timeout_at(until.into(), taken)
+            .await
+            .ok()
+            .flatten()
+            .ok_or_else(failed)
     }
 
     /// The leader itself is to lose its vote: another one has to lead first, and to be asked.
     async fn hand_over(&self, deadline: Instant) -> Result<(), ChangeError> {
         let leader = self.transfer_leader(None, deadline).await?;
-        Err(ChangeError::NotLeader { leader: Some(leader) })
+        Err(ChangeError::NotLeader {
+            leader: Some(leader),
+        })
     }
 
     fn leading(&self) -> Result<Leading<'_>, ChangeError> {
         let parts = self.0.member.get().ok_or(ChangeError::NotMember)?;
         let metrics = parts.raft.server_metrics().borrow_watched().clone();
         if metrics.state == ServerState::Leader {
-            Ok(Leading { parts, term: metrics.vote.leader_id.term })
+            Ok(Leading {
+                parts,
+                term: metrics.vote.leader_id.term,
+            })
         } else {
-            Err(ChangeError::NotLeader { leader: metrics.current_leader })
+            Err(ChangeError::NotLeader {
+                leader: metrics.current_leader,
+            })
         }
     }
 
     fn known(&self, metrics: &RaftMetrics, node: u64) -> Result<(), ChangeError> {
-        let known = metrics.membership_config.membership().get_node(&node).is_some();
-        if known { Ok(()) } else { Err(ChangeError::NoSuchMember { member: node.to_string() }) }
+        let known = metrics
+            .membership_config
+            .membership()
+            .get_node(&node)
+            .is_some();
+        if known {
+            Ok(())
+        } else {
+            Err(ChangeError::NoSuchMember {
+                member: node.to_string(),
+            })
+        }
     }
 
     /// Those that would be left have to be able to decide.
@@ -240,8 +345,11 @@ impl Members {
         node: u64,
         force: bool,
     ) -> Result<(), ChangeError> {
-        let rest: Vec<u64> =
-            metrics.membership_config.voter_ids().filter(|voter| *voter != node).collect();
+        let rest: Vec<u64> = metrics
+            .membership_config
+            .voter_ids()
+            .filter(|voter| *voter != node)
+            .collect();
         if rest.is_empty() {
             return Err(ChangeError::LastVoter { node });
         }
@@ -250,7 +358,11 @@ impl Members {
         };
         let alive = rest.iter().filter(answers).count();
         if alive <= rest.len() / 2 && !force {
-            return Err(ChangeError::WouldLoseQuorum { node, alive, voters: rest.len() });
+            return Err(ChangeError::WouldLoseQuorum {
+                node,
+                alive,
+                voters: rest.len(),
+            });
         }
         Ok(())
     }
@@ -278,12 +390,16 @@ impl Members {
         };
         identify(&self.0.peers, address, request)
             .await
-            .ok_or_else(|| ChangeError::NotThere { address: address.to_owned() })
+            .ok_or_else(|| ChangeError::NotThere {
+                address: address.to_owned(),
+            })
     }
 
     /// Whether a node that asks to be let in is what it says, at the address that it says.
     pub(crate) async fn is_there(&self, address: &str, directory_id: DirectoryId) -> bool {
-        self.ask(address).await.is_ok_and(|found| found.directory_id == Some(directory_id))
+        self.ask(address)
+            .await
+            .is_ok_and(|found| found.directory_id == Some(directory_id))
     }
 
     /// Passes a request of a node that is not let in yet, or has no vote yet, on to the leader.
@@ -291,7 +407,11 @@ impl Members {
         &self,
         leader: u64,
     ) -> Option<PeerClient<crate::peers::PeerChannel>> {
-        self.0.peers.channel(leader, Purpose::Forward).ok().map(PeerClient::new)
+        self.0
+            .peers
+            .channel(leader, Purpose::Forward)
+            .ok()
+            .map(PeerClient::new)
     }
 }
 
@@ -303,7 +423,10 @@ struct Leading<'a> {
 /// The voter besides this one that has most of the log.
 fn best_voter(metrics: &RaftMetrics) -> Option<u64> {
     let matched = |voter: &u64| {
-        let to = metrics.replication.as_ref().and_then(|to| to.get(voter).copied().flatten());
+        let to = metrics
+            .replication
+            .as_ref()
+            .and_then(|to| to.get(voter).copied().flatten());
         to.map(|log_id| log_id.index)
     };
     metrics
@@ -315,13 +438,13 @@ fn best_voter(metrics: &RaftMetrics) -> Option<u64> {
 
 fn refused(error: &RaftError<TypeConfig, ClientWriteError<TypeConfig>>) -> ChangeError {
     match error {
-        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => {
-            ChangeError::NotLeader { leader: to.leader_id }
-        }
+        RaftError::APIError(ClientWriteError::ForwardToLeader(to)) => ChangeError::NotLeader {
+            leader: to.leader_id,
+        },
         RaftError::APIError(ClientWriteError::ChangeMembershipError(error)) => match error {
-            ChangeMembershipError::LearnerNotFound(missing) => {
-                ChangeError::NoSuchMember { member: missing.node_id.to_string() }
-            }
+            ChangeMembershipError::LearnerNotFound(missing) => ChangeError::NoSuchMember {
+                member: missing.node_id.to_string(),
+            },
             _ => ChangeError::InProgress,
         },
         _ => ChangeError::Unknown,

@@ -71,5 +71,10 @@ pub(crate) async fn identify_all(
     addresses: &[String],
     request: &IdentifyRequest,
 ) -> Vec<Option<Identified>> {
-    join_all(addresses.iter().map(|address| identify(peers, address, request.clone()))).await
+    join_all(
+        addresses
+            .iter()
+            .map(|address| identify(peers, address, request.clone())),
+    )
+    .await
 }

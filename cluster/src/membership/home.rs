@@ -34,7 +34,10 @@ impl Home {
     /// Waits for what the directory says to fulfil a condition.
     pub async fn wait(&self, mut fits: impl FnMut(&Marker) -> bool) -> Marker {
         let mut marker = self.marker.clone();
-        let found = marker.wait_for(|marker| fits(marker)).await.map(|found| found.clone());
+        let found = marker
+            .wait_for(|marker| fits(marker))
+            .await
+            .map(|found| found.clone());
         found.expect("the sender lives in self")
     }
 
@@ -57,7 +60,8 @@ impl Home {
 
     /// Whether the node wants to be a voter.
     pub async fn set_wants_vote(&self, wants_vote: bool) -> Result<(), MarkerError> {
-        self.change(move |directory| directory.set_wants_vote(wants_vote)).await
+        self.change(move |directory| directory.set_wants_vote(wants_vote))
+            .await
     }
 
     async fn change<T: Send + 'static>(

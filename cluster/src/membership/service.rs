@@ -54,7 +54,10 @@ impl PeerService {
         }
         // Between the forming of a cluster and the first record only the log knows the names.
         let status = self.core.status();
-        let member = status.members.into_iter().find(|member| member.name == name)?;
+        let member = status
+            .members
+            .into_iter()
+            .find(|member| member.name == name)?;
         Some((member.node, Vec::new()))
     }
 }
@@ -77,14 +80,25 @@ impl Peer for PeerService {
         Ok(Response::new(IdentifyReply {
             name: marker.name.to_string(),
             directory_id: marker.directory_id.to_vec(),
-            cluster_id: marker.cluster_id().map(|id| id.to_vec()).unwrap_or_default(),
+            cluster_id: marker
+                .cluster_id()
+                .map(|id| id.to_vec())
+                .unwrap_or_default(),
             node: marker.node().unwrap_or_default(),
             member: matches!(marker.standing, Standing::Member { .. }),
-            peers: self.core.options.peers.iter().map(|peer| peer.name.to_string()).collect(),
+            peers: self
+                .core
+                .options
+                .peers
+                .iter()
+                .map(|peer| peer.name.to_string())
+                .collect(),
             your_node,
             your_directory_id,
             leader: leader.map_or(0, |leader| leader.node),
-            leader_address: leader_member.map(|member| member.address).unwrap_or_default(),
+            leader_address: leader_member
+                .map(|member| member.address)
+                .unwrap_or_default(),
         }))
     }
 
@@ -95,7 +109,11 @@ impl Peer for PeerService {
             let written = self.core.home.set_wants_vote(false).await;
             written.map_err(|error| Status::internal(error.to_string()))?;
         }
-        let step = self.core.home.step(move |marker| adoption.step(marker)).await;
+        let step = self
+            .core
+            .home
+            .step(move |marker| adoption.step(marker))
+            .await;
         step.map_err(|error| Status::internal(error.to_string()))?
             .map_err(|refused| Status::failed_precondition(refused.to_string()))?;
         Ok(Response::new(AdoptReply {}))
@@ -113,16 +131,31 @@ impl Peer for PeerService {
             )));
         }
         let deadline = Instant::now() + CHANGE;
-        match self.members.admit(&join.name, &join.address, directory_id, deadline).await {
+        match self
+            .members
+            .admit(&join.name, &join.address, directory_id, deadline)
+            .await
+        {
             Ok(node) => {
                 let cluster_id = self.core.home.marker().cluster_id();
                 let cluster_id = cluster_id.ok_or_else(|| Status::from(&ChangeError::NotMember))?;
-                Ok(Response::new(JoinReply { cluster_id: cluster_id.to_vec(), node }))
+                Ok(Response::new(JoinReply {
+                    cluster_id: cluster_id.to_vec(),
+                    node,
+                }))
             }
-            Err(ChangeError::NotLeader { leader: Some(leader) }) if !join.forwarded => {
+            Err(ChangeError::NotLeader {
+                leader: Some(leader),
+            }) if !join.forwarded => {
                 let client = self.members.leader_client(leader);
-                let mut client = client.ok_or_else(|| Status::unavailable("no way to the leader"))?;
-                client.join(JoinRequest { forwarded: true, ..join }).await
+                let mut client =
+                    client.ok_or_else(|| Status::unavailable("no way to the leader"))?;
+                client
+                    .join(JoinRequest {
+                        forwarded: true,
+                        ..join
+                    })
+                    .await
             }
             Err(error) => Err(Status::from(&error)),
         }
@@ -133,12 +166,24 @@ impl Peer for PeerService {
         request: Request<PromoteRequest>,
     ) -> Result<Response<PromoteReply>, Status> {
         let promote = request.into_inner();
-        match self.members.promote(promote.node, Instant::now() + CHANGE).await {
+        match self
+            .members
+            .promote(promote.node, Instant::now() + CHANGE)
+            .await
+        {
             Ok(()) => Ok(Response::new(PromoteReply {})),
-            Err(ChangeError::NotLeader { leader: Some(leader) }) if !promote.forwarded => {
+            Err(ChangeError::NotLeader {
+                leader: Some(leader),
+            }) if !promote.forwarded => {
                 let client = self.members.leader_client(leader);
-                let mut client = client.ok_or_else(|| Status::unavailable("no way to the leader"))?;
-                client.promote(PromoteRequest { forwarded: true, ..promote }).await
+                let mut client =
+                    client.ok_or_else(|| Status::unavailable("no way to the leader"))?;
+                client
+                    .promote(PromoteRequest {
+                        forwarded: true,
+                        ..promote
+                    })
+                    .await
             }
             Err(error) => Err(Status::from(&error)),
         }
@@ -150,7 +195,11 @@ impl Peer for PeerService {
         &self,
         request: Request<Streaming<ProposeRequest>>,
     ) -> Result<Response<Answers>, Status> {
-        let member = self.core.member.get().ok_or_else(|| Status::from(&ChangeError::NotMember))?;
+        let member = self
+            .core
+            .member
+            .get()
+            .ok_or_else(|| Status::from(&ChangeError::NotMember))?;
         let (answers, outbound) = mpsc::channel(ANSWERS);
         let raft = member.raft.clone();
         let stop = self.core.stop.clone();
@@ -180,10 +229,16 @@ impl Peer for PeerService {
         &self,
         _request: Request<ReadIndexRequest>,
     ) -> Result<Response<ReadIndexReply>, Status> {
-        let member = self.core.member.get().ok_or_else(|| Status::from(&ChangeError::NotMember))?;
+        let member = self
+            .core
+            .member
+            .get()
+            .ok_or_else(|| Status::from(&ChangeError::NotMember))?;
         let log_id = member.reads.here().await;
         let log_id = log_id.ok_or_else(|| Status::unavailable("this node does not lead"))?;
-        Ok(Response::new(ReadIndexReply { log_id: Some((&log_id).into()) }))
+        Ok(Response::new(ReadIndexReply {
+            log_id: Some((&log_id).into()),
+        }))
     }
 
     async fn report(
@@ -191,11 +246,17 @@ impl Peer for PeerService {
         request: Request<ReportRequest>,
     ) -> Result<Response<ReportReply>, Status> {
         let report = request.into_inner();
-        let member = self.core.member.get().ok_or_else(|| Status::from(&ChangeError::NotMember))?;
+        let member = self
+            .core
+            .member
+            .get()
+            .ok_or_else(|| Status::from(&ChangeError::NotMember))?;
         if !member.leader.is_here() {
             return Err(Status::unavailable("this node does not lead"));
         }
-        self.core.liveness.report(report.node, report.incarnation, Instant::now());
+        self.core
+            .liveness
+            .report(report.node, report.incarnation, Instant::now());
         let standing = match self.core.state.known_node(report.node) {
             None => report_reply::Standing::Removed,
             Some(record) if record.alive && record.incarnation == report.incarnation => {
@@ -203,19 +264,30 @@ impl Peer for PeerService {
             }
             Some(_) => report_reply::Standing::Down,
         };
-        Ok(Response::new(ReportReply { standing: standing.into() }))
+        Ok(Response::new(ReportReply {
+            standing: standing.into(),
+        }))
     }
 }
 
 async fn answer(raft: crate::types::Raft, request: ProposeRequest) -> ProposeReply {
-    let ProposeRequest { id, command, timeout_ms } = request;
+    let ProposeRequest {
+        id,
+        command,
+        timeout_ms,
+    } = request;
     let timeout = Duration::from_millis(timeout_ms.into()).min(TIMEOUT_MAX);
     let attempt = if command.len() > COMMAND_BYTES_MAX {
         // Only a node of another version sends one: nothing was appended.
         Attempt::Overloaded
     } else {
         let written = Attempt::here(&raft, Command::from_bytes(command));
-        tokio::time::timeout(timeout, written).await.unwrap_or(Attempt::Unknown)
+        tokio::time::timeout(timeout, written)
+            .await
+            .unwrap_or(Attempt::Unknown)
     };
-    ProposeReply { id, outcome: Some(attempt.into_outcome()) }
+    ProposeReply {
+        id,
+        outcome: Some(attempt.into_outcome()),
+    }
 }

@@ -30,7 +30,10 @@ impl Attempt {
     /// Writes through this node's own Raft.
     pub async fn here(raft: &Raft, command: Command) -> Self {
         match raft.client_write(command).await {
-            Ok(written) => Self::Done { index: written.log_id.index, reply: written.data },
+            Ok(written) => Self::Done {
+                index: written.log_id.index,
+                reply: written.data,
+            },
             Err(RaftError::APIError(error)) => Self::from_refusal(&error),
             // Raft is stopping: what it had taken may be on other nodes.
             Err(RaftError::Fatal(_)) => Self::Unknown,
@@ -50,9 +53,10 @@ impl Attempt {
     pub fn into_outcome(self) -> propose_reply::Outcome {
         use propose_reply::Outcome;
         match self {
-            Self::Done { reply, index } => {
-                Outcome::Proposed(proto::Proposed { reply: Some(reply), index })
-            }
+            Self::Done { reply, index } => Outcome::Proposed(proto::Proposed {
+                reply: Some(reply),
+                index,
+            }),
             Self::NotLeader | Self::Unreachable => Outcome::NotLeader(proto::NotLeader::default()),
             Self::Overloaded => Outcome::Overloaded(proto::Overloaded {}),
             Self::Unknown => Outcome::Unknown(proto::Unknown {}),

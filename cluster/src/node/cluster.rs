@@ -26,7 +26,9 @@ use super::status::Status;
 use crate::ids::NodeName;
 use crate::leader::Liveness;
 use crate::log::{LogOptions, LogStore};
-use crate::membership::{Arrival, Arrived, Directory, Home, Members, PeerService, Standing, unwritable};
+use crate::membership::{
+    Arrival, Arrived, Directory, Home, Members, PeerService, Standing, unwritable,
+};
 use crate::peers::{Identity, Listeners, LocalSocket, Peers, listen, serve};
 use crate::proto::command::Kind;
 use crate::proto::peer_server::PeerServer;
@@ -79,7 +81,9 @@ impl Cluster {
             Some(address) => Some(listen(address, &options.credentials).await?),
             None => None,
         };
-        let local_address = cluster.as_ref().and_then(|listener| listener.local_addr().ok());
+        let local_address = cluster
+            .as_ref()
+            .and_then(|listener| listener.local_addr().ok());
         let local = LocalSocket::bind(&socket)?;
         let address = address(&options, &name, local_address);
 
@@ -107,7 +111,10 @@ impl Cluster {
         core.spawn("arrival", arrive);
         Ok(Self(Arc::new(Running {
             core,
-            listeners: Mutex::new(Some(Listeners { cluster, local: Some(local) })),
+            listeners: Mutex::new(Some(Listeners {
+                cluster,
+                local: Some(local),
+            })),
             local_address,
             socket,
             snapshots,
@@ -119,7 +126,12 @@ impl Cluster {
     /// # Panics
     /// When it is called twice.
     pub fn serve(&self, services: Routes) {
-        let listeners = self.0.listeners.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let listeners = self
+            .0
+            .listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
         let listeners = listeners.expect("a node serves once");
         let core = &self.0.core;
         let raft = RaftService::new(core.raft.clone(), self.0.snapshots.clone());
@@ -130,9 +142,18 @@ impl Cluster {
         core.tasks.clone().spawn(async move {
             let credentials = core.peers.credentials();
             let gate = core.peers.gate();
-            let served = serve(listeners, routes, gate, credentials, core.stop.clone(), GRACE);
+            let served = serve(
+                listeners,
+                routes,
+                gate,
+                credentials,
+                core.stop.clone(),
+                GRACE,
+            );
             if let Err(error) = served.await {
-                core.fail(Failure::Serve { reason: error.to_string() });
+                core.fail(Failure::Serve {
+                    reason: error.to_string(),
+                });
             }
         });
     }
@@ -160,8 +181,13 @@ impl Cluster {
     /// Waits until it is a member; `None` when it can't become one, or not in time.
     pub async fn member(&self, deadline: Instant) -> Option<u64> {
         let mut phase = self.phase();
-        let settled = phase.wait_for(|phase| matches!(phase, Phase::Member { .. } | Phase::Failed(_)));
-        match &*tokio::time::timeout_at(deadline.into(), settled).await.ok()?.ok()? {
+        let settled =
+            phase.wait_for(|phase| matches!(phase, Phase::Member { .. } | Phase::Failed(_)));
+        match &*tokio::time::timeout_at(deadline.into(), settled)
+            .await
+            .ok()?
+            .ok()?
+        {
             Phase::Member { node, .. } => Some(*node),
             _ => None,
         }
@@ -244,7 +270,10 @@ impl Cluster {
     pub async fn shutdown(&self) {
         let core = &self.0.core;
         let deadline = Instant::now() + HAND_OVER;
-        let leads = core.member.get().is_some_and(|member| member.leader.is_here());
+        let leads = core
+            .member
+            .get()
+            .is_some_and(|member| member.leader.is_here());
         if leads && let Err(error) = self.members().transfer_leader(None, deadline).await {
             tracing::debug!(%error, "the lead is not handed over");
         }
@@ -256,18 +285,25 @@ impl Cluster {
             tracing::warn!(%error, "raft did not end well");
         }
         core.tasks.wait().await;
+        // What is on disk need not be applied again at the next start.
+        if let Err(error) = core.state.flush().await {
+            tracing::warn!(%error, "the state was not written at the end");
+        }
+        core.log.close().await;
     }
 }
 
 fn check(options: &Options) -> Result<(), StartError> {
-    let needs_others =
-        !options.peers.is_empty() || !options.join.is_empty() || options.standby;
+    let needs_others = !options.peers.is_empty() || !options.join.is_empty() || options.standby;
     if needs_others && options.listen.is_none() {
         return Err(StartError::NoAddress);
     }
     if let Some(address) = options.listen {
         let reachable = !address.ip().is_unspecified() || options.advertise.is_some();
-        let named = options.peers.iter().any(|peer| Some(&peer.name) == options.name.as_ref());
+        let named = options
+            .peers
+            .iter()
+            .any(|peer| Some(&peer.name) == options.name.as_ref());
         if !reachable && !named {
             return Err(StartError::NoAdvertise { address });
         }
@@ -311,7 +347,11 @@ async fn begin(
     machine: StateMachine,
     arrived: Arrived,
 ) -> Result<(), Failure> {
-    let Arrived { cluster_id, node, founder } = arrived;
+    let Arrived {
+        cluster_id,
+        node,
+        founder,
+    } = arrived;
     core.peers.identity().set(cluster_id, node);
     let lease = Duration::from_millis(config.election_timeout_max);
     let network = NetworkFactory::new(core.peers.clone());
@@ -324,7 +364,10 @@ async fn begin(
             .members
             .into_iter()
             .map(|member| {
-                let entry = Member { name: member.name.to_string(), address: member.address };
+                let entry = Member {
+                    name: member.name.to_string(),
+                    address: member.address,
+                };
                 (member.node, entry)
             })
             .collect();
@@ -333,15 +376,30 @@ async fn begin(
             Ok(()) | Err(RaftError::APIError(InitializeError::NotAllowed(_))) => {}
             Err(error) => return Err(fatal(error.to_string())),
         }
-        let step = core.home.step(move |_| Ok::<_, ()>(Some(Standing::Member { cluster_id, node })));
-        step.await.map_err(unwritable)?.expect("the step is never refused");
+        let step = core
+            .home
+            .step(move |_| Ok::<_, ()>(Some(Standing::Member { cluster_id, node })));
+        step.await
+            .map_err(unwritable)?
+            .expect("the step is never refused");
     }
     let leader = LeaderWatch::new(raft.server_metrics());
-    core.proposer.begin(raft.clone(), leader.clone(), node, core.incarnation);
-    let reads =
-        ReadGate::new(raft.clone(), node, leader.clone(), core.peers.clone(), lease);
+    core.proposer
+        .begin(raft.clone(), leader.clone(), node, core.incarnation);
+    let reads = ReadGate::new(
+        raft.clone(),
+        node,
+        leader.clone(),
+        core.peers.clone(),
+        lease,
+    );
     core.raft.set(raft.clone());
-    let set = core.member.set(MemberParts { raft, node, leader, reads });
+    let set = core.member.set(MemberParts {
+        raft,
+        node,
+        leader,
+        reads,
+    });
     assert!(set.is_ok(), "a node becomes a member once in its life");
     core.tell(Phase::Member { cluster_id, node });
     core.spawn("addresses", life::address_loop(Arc::clone(core)));

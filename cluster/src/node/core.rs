@@ -1,7 +1,7 @@
 //! The parts of a running node, as they share them.
 
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use openraft::async_runtime::{Instant as _, WatchReceiver as _};
 use tokio::sync::watch;
@@ -177,11 +177,6 @@ impl Core {
             })
             .collect();
     }
-}
-
-/// How long a deadline is still away, for calls that want a duration.
-pub(crate) fn left(deadline: Instant) -> Duration {
-    deadline.saturating_duration_since(Instant::now())
 }
 
 fn index(log_id: Option<crate::types::LogId>) -> u64 {

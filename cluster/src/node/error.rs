@@ -26,7 +26,9 @@ pub enum StartError {
     #[error(transparent)]
     Timings(#[from] crate::raft::TimingsError),
     /// Options that contradict each other.
-    #[error("--peers names no node {name}: it has to name this node too, with the address of its cluster port")]
+    #[error(
+        "--peers names no node {name}: it has to name this node too, with the address of its cluster port"
+    )]
     NotAmongPeers {
         /// This node.
         name: crate::ids::NodeName,
@@ -38,7 +40,9 @@ pub enum StartError {
         address: SocketAddr,
     },
     /// Others could not reach it.
-    #[error("a node with --peers, --join or --standby needs --cluster-addr: others have to reach it")]
+    #[error(
+        "a node with --peers, --join or --standby needs --cluster-addr: others have to reach it"
+    )]
     NoAddress,
 }
 

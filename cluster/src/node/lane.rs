@@ -57,7 +57,16 @@ impl Lane {
     /// Sends a write and waits for what became of it.
     pub async fn send(&self, command: Bytes, deadline: Instant) -> Attempt {
         let (answer, answered) = oneshot::channel();
-        if self.queue.send(Item { command, deadline, answer }).await.is_err() {
+        if self
+            .queue
+            .send(Item {
+                command,
+                deadline,
+                answer,
+            })
+            .await
+            .is_err()
+        {
             return Attempt::Unreachable;
         }
         // A lane that ends drops what it took: it may have sent it.
@@ -70,7 +79,9 @@ async fn run(peers: Peers, node: u64, mut items: mpsc::Receiver<Item>) {
         return refuse(items);
     };
     let (requests, outbound) = mpsc::channel(QUEUE);
-    let opened = PeerClient::new(channel).propose(ReceiverStream::new(outbound)).await;
+    let opened = PeerClient::new(channel)
+        .propose(ReceiverStream::new(outbound))
+        .await;
     let mut replies = match opened {
         Ok(response) => response.into_inner(),
         Err(status) => {
@@ -120,7 +131,10 @@ fn attempt(reply: ProposeReply) -> Attempt {
     use propose_reply::Outcome;
     match reply.outcome {
         Some(Outcome::Proposed(proposed)) => match proposed.reply {
-            Some(reply) => Attempt::Done { reply, index: proposed.index },
+            Some(reply) => Attempt::Done {
+                reply,
+                index: proposed.index,
+            },
             None => Attempt::Unknown,
         },
         Some(Outcome::NotLeader(_)) => Attempt::NotLeader,

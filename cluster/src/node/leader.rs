@@ -39,7 +39,10 @@ impl LeaderWatch {
     pub fn known(&self) -> Option<Leader> {
         let metrics = self.metrics.borrow_watched();
         let node = metrics.current_leader?;
-        Some(Leader { node, term: metrics.vote.leader_id.term })
+        Some(Leader {
+            node,
+            term: metrics.vote.leader_id.term,
+        })
     }
 
     /// This node leads.

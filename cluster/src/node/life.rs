@@ -12,7 +12,8 @@ use crate::peers::Purpose;
 use crate::proto::command::Kind;
 use crate::proto::report_reply::Standing;
 use crate::proto::{
-    NodeDown, NodeUp, PromoteRequest, Reason, RegisterNode, ReportRequest, peer_client::PeerClient, reply::Outcome,
+    NodeDown, NodeUp, PromoteRequest, Reason, RegisterNode, ReportRequest, peer_client::PeerClient,
+    reply::Outcome,
 };
 use crate::types::Member;
 
@@ -45,7 +46,9 @@ pub(super) async fn come_up(core: Arc<Core>) {
     };
     for kind in [Kind::RegisterNode(register), Kind::NodeUp(up)] {
         loop {
-            let written = core.propose(kind.clone(), "", Instant::now() + PATIENCE).await;
+            let written = core
+                .propose(kind.clone(), "", Instant::now() + PATIENCE)
+                .await;
             match written.map(|committed| committed.reply.outcome) {
                 Ok(Some(Outcome::Refused(refused))) => {
                     let gone = [Reason::NotFound, Reason::WrongState].map(i32::from);
@@ -56,7 +59,10 @@ pub(super) async fn come_up(core: Arc<Core>) {
                         let (name, node) = (marker.name.clone(), refused.actual);
                         return core.fail(Failure::Known { name, node });
                     }
-                    tracing::warn!(reason = refused.reason, "the node's life is not recorded yet");
+                    tracing::warn!(
+                        reason = refused.reason,
+                        "the node's life is not recorded yet"
+                    );
                     tokio::time::sleep(RETRY).await;
                 }
                 Ok(_) => break,
@@ -90,7 +96,11 @@ async fn report(core: &Core, member: &MemberParts) -> Option<Standing> {
     if leader == member.node {
         // The leader declares everybody dead but itself; another one may have done so before.
         let record = core.state.known_node(member.node)?;
-        return Some(if record.alive { Standing::Alive } else { Standing::Down });
+        return Some(if record.alive {
+            Standing::Alive
+        } else {
+            Standing::Down
+        });
     }
     let channel = core.peers.channel(leader, Purpose::Forward).ok()?;
     let request = ReportRequest {
@@ -117,13 +127,23 @@ pub(super) async fn liveness_loop(core: Arc<Core>) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beat.tick().await;
-        let Some(leader) = member.leader.known().filter(|leader| leader.node == member.node) else {
+        let Some(leader) = member
+            .leader
+            .known()
+            .filter(|leader| leader.node == member.node)
+        else {
             continue;
         };
         let records = core.state.known_nodes();
-        let expired = core.liveness.expired(leader.term, &records, member.node, Instant::now());
+        let expired = core
+            .liveness
+            .expired(leader.term, &records, member.node, Instant::now());
         for (node, incarnation) in expired {
-            tracing::warn!(node, incarnation, "a node was silent for its lease: its life is over");
+            tracing::warn!(
+                node,
+                incarnation,
+                "a node was silent for its lease: its life is over"
+            );
             let down = Kind::NodeDown(NodeDown { node, incarnation });
             if let Err(error) = core.propose(down, "", Instant::now() + PATIENCE).await {
                 tracing::warn!(node, %error, "a node's death is not recorded yet");
@@ -143,7 +163,10 @@ pub(super) async fn address_loop(core: Arc<Core>) {
             core.peers.note_member(node, known);
         }
         let nodes = core.state.known_nodes().into_iter().map(|record| {
-            let member = Member { name: record.name, address: record.address };
+            let member = Member {
+                name: record.name,
+                address: record.address,
+            };
             (record.id, member)
         });
         core.peers.set_addresses(nodes.collect::<Vec<_>>());
@@ -162,13 +185,17 @@ pub(super) async fn fatal_loop(core: Arc<Core>) {
         let running = metrics.borrow_watched().running_state.clone();
         if let Err(error) = running {
             if !core.stop.is_cancelled() {
-                core.fail(Failure::Fatal { reason: error.to_string() });
+                core.fail(Failure::Fatal {
+                    reason: error.to_string(),
+                });
             }
             return;
         }
         if metrics.changed().await.is_err() {
             if !core.stop.is_cancelled() {
-                core.fail(Failure::Fatal { reason: "raft ended".to_owned() });
+                core.fail(Failure::Fatal {
+                    reason: "raft ended".to_owned(),
+                });
             }
             return;
         }
@@ -192,7 +219,10 @@ pub(super) async fn promotion_loop(core: Arc<Core>) {
         if let Some(leader) = member.leader.known()
             && let Ok(channel) = core.peers.channel(leader.node, Purpose::Forward)
         {
-            let request = PromoteRequest { node: member.node, forwarded: true };
+            let request = PromoteRequest {
+                node: member.node,
+                forwarded: true,
+            };
             if let Err(status) = PeerClient::new(channel).promote(request).await {
                 tracing::debug!(%status, "no vote yet");
             }

@@ -39,7 +39,11 @@ pub(super) async fn lookout_loop(core: Arc<Core>) {
 }
 
 fn addresses(core: &Core) -> BTreeSet<String> {
-    let members = core.status().members.into_iter().map(|member| member.address);
+    let members = core
+        .status()
+        .members
+        .into_iter()
+        .map(|member| member.address);
     let named = core.options.peers.iter().map(|peer| peer.address.clone());
     members
         .chain(named)
@@ -54,14 +58,19 @@ fn verdict(core: &Core, node: u64, peer: &Identified) -> Option<Failure> {
     let own = marker.cluster_id()?;
     let found = peer.cluster_id?;
     if found != own {
-        return Some(Failure::Foreign { own, peer: peer.name.clone(), found });
+        return Some(Failure::Foreign {
+            own,
+            peer: peer.name.clone(),
+            found,
+        });
     }
     match peer.asker {
         // Who asks is not in the state of that member, which may lag: only its leader's word counts.
         None => peer.leads.then_some(Failure::Removed { node }),
-        Some((known, _)) if known != node => {
-            Some(Failure::Known { name: marker.name, node: known })
-        }
+        Some((known, _)) if known != node => Some(Failure::Known {
+            name: marker.name,
+            node: known,
+        }),
         Some(_) => None,
     }
 }

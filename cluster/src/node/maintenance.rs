@@ -28,8 +28,16 @@ pub enum MaintenanceError {
 pub(super) async fn snapshot(core: &Core, deadline: Instant) -> Result<u64, MaintenanceError> {
     let member = core.member.get().ok_or(MaintenanceError::NotMember)?;
     let applied = core.state.applied();
-    member.raft.trigger().snapshot().await.map_err(|_| MaintenanceError::Stopped)?;
-    wait(core, deadline, |metrics| metrics.snapshot.filter(|_| metrics.snapshot >= applied)).await
+    member
+        .raft
+        .trigger()
+        .snapshot()
+        .await
+        .map_err(|_| MaintenanceError::Stopped)?;
+    wait(core, deadline, |metrics| {
+        metrics.snapshot.filter(|_| metrics.snapshot >= applied)
+    })
+    .await
 }
 
 /// Lets go of the log that the last snapshot holds, and tells up to where.
@@ -39,7 +47,10 @@ pub(super) async fn purge(core: &Core, deadline: Instant) -> Result<u64, Mainten
     let snapshot = snapshot.ok_or(MaintenanceError::NoSnapshot)?;
     let purged = member.raft.trigger().purge_log(snapshot.index).await;
     purged.map_err(|_| MaintenanceError::Stopped)?;
-    wait(core, deadline, |metrics| metrics.purged.filter(|purged| *purged >= snapshot)).await
+    wait(core, deadline, |metrics| {
+        metrics.purged.filter(|purged| *purged >= snapshot)
+    })
+    .await
 }
 
 async fn wait(
@@ -55,7 +66,10 @@ async fn wait(
             if let Some(log_id) = there {
                 return Ok(log_id.index);
             }
-            metrics.changed().await.map_err(|_| MaintenanceError::Stopped)?;
+            metrics
+                .changed()
+                .await
+                .map_err(|_| MaintenanceError::Stopped)?;
         }
     };
     let waited = tokio::time::timeout_at(deadline.into(), waiting).await;

@@ -73,13 +73,21 @@ impl Proposer {
     /// The node has become a member.
     pub fn begin(&self, raft: Raft, leader: LeaderWatch, node: u64, incarnation: u64) {
         let session = Session::new(node, incarnation, OPEN_MAX);
-        let set = self.0.member.set(Membership { raft, node, session, leader });
+        let set = self.0.member.set(Membership {
+            raft,
+            node,
+            session,
+            leader,
+        });
         assert!(set.is_ok(), "a node becomes a member once in its life");
     }
 
     /// Proposals under way.
     pub fn open(&self) -> usize {
-        self.0.member.get().map_or(0, |member| member.session.open())
+        self.0
+            .member
+            .get()
+            .map_or(0, |member| member.session.open())
     }
 
     /// Writes. Sends again, with the same number, for as long as the outcome is open and the time lasts.
@@ -102,7 +110,10 @@ impl Proposer {
         });
         let bytes = command.bytes().len();
         if bytes > COMMAND_BYTES_MAX {
-            return Err(ProposeError::TooLarge { bytes, bytes_max: COMMAND_BYTES_MAX });
+            return Err(ProposeError::TooLarge {
+                bytes,
+                bytes_max: COMMAND_BYTES_MAX,
+            });
         }
         let mut open = Exposure::default();
         let until = tokio::time::Instant::from_std(deadline);
@@ -144,7 +155,9 @@ impl Proposer {
         if leader == member.node {
             Attempt::here(&member.raft, command.clone()).await
         } else {
-            self.lane(leader).send(command.bytes().clone(), deadline).await
+            self.lane(leader)
+                .send(command.bytes().clone(), deadline)
+                .await
         }
     }
 
@@ -160,8 +173,13 @@ impl Proposer {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "a command enters the cluster here")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a command enters the cluster here"
+)]
 pub(super) fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

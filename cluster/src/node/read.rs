@@ -28,7 +28,13 @@ pub(crate) struct ReadGate {
 impl ReadGate {
     /// For a member whose followers wait so long, at least, before they ask for votes.
     pub fn new(raft: Raft, node: u64, leader: LeaderWatch, peers: Peers, lease: Duration) -> Self {
-        Self { raft, node, leader, peers, ack_age_max: lease.mul_f64(LEASE_SHARE) }
+        Self {
+            raft,
+            node,
+            leader,
+            peers,
+            ack_age_max: lease.mul_f64(LEASE_SHARE),
+        }
     }
 
     /// Waits until the state holds all that was acknowledged anywhere before the call.
@@ -37,7 +43,11 @@ impl ReadGate {
         let index = tokio::time::timeout_at(until, self.index())
             .await
             .map_err(|_| ReadError::NoLeader)?;
-        if state.wait_applied(index, deadline).await { Ok(()) } else { Err(ReadError::Lagging) }
+        if state.wait_applied(index, deadline).await {
+            Ok(())
+        } else {
+            Err(ReadError::Lagging)
+        }
     }
 
     async fn index(&self) -> u64 {
@@ -59,7 +69,9 @@ impl ReadGate {
             return self.here().await.map(|log_id| log_id.index);
         }
         let channel = self.peers.channel(leader, Purpose::Forward).ok()?;
-        let reply = PeerClient::new(channel).read_index(proto::ReadIndexRequest {}).await;
+        let reply = PeerClient::new(channel)
+            .read_index(proto::ReadIndexRequest {})
+            .await;
         match reply {
             Ok(reply) => reply.into_inner().log_id.map(|log_id| log_id.index),
             Err(status) => {

@@ -33,8 +33,16 @@ pub(super) struct Ticket {
 impl Session {
     /// A new life, with at most so many proposals at once.
     pub fn new(node: u64, incarnation: u64, open_max: usize) -> Self {
-        let window = Window { next: 1, open: BTreeSet::new(), open_max };
-        Self { node, incarnation, window: Arc::new(Mutex::new(window)) }
+        let window = Window {
+            next: 1,
+            open: BTreeSet::new(),
+            open_max,
+        };
+        Self {
+            node,
+            incarnation,
+            window: Arc::new(Mutex::new(window)),
+        }
     }
 
     /// Begins a proposal; `None` when too many are under way.
@@ -46,19 +54,30 @@ impl Session {
         let sequence = window.next;
         window.next += 1;
         window.open.insert(sequence);
-        Some(Ticket { session: self.clone(), sequence })
+        Some(Ticket {
+            session: self.clone(),
+            sequence,
+        })
     }
 
     /// How many are under way.
     pub fn open(&self) -> usize {
-        self.window.lock().unwrap_or_else(PoisonError::into_inner).open.len()
+        self.window
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .open
+            .len()
     }
 }
 
 impl Ticket {
     /// What the command carries.
     pub fn origin(&self) -> Origin {
-        let window = self.session.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let window = self
+            .session
+            .window
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let lowest = window.open.first().copied();
         Origin {
             node: self.session.node,
@@ -71,7 +90,11 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut window = self.session.window.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut window = self
+            .session
+            .window
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         window.open.remove(&self.sequence);
     }
 }
@@ -89,7 +112,11 @@ mod tests {
         assert_eq!((origin.node, origin.incarnation), (3, 9));
         assert_eq!((origin.sequence, origin.settled_below), (3, 1));
         drop(second);
-        assert_eq!(third.origin().settled_below, 1, "the first may still be sent again");
+        assert_eq!(
+            third.origin().settled_below,
+            1,
+            "the first may still be sent again"
+        );
         drop(first);
         assert_eq!(third.origin().settled_below, 3);
         let fourth = session.begin().unwrap();

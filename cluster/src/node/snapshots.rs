@@ -16,8 +16,13 @@ pub(super) async fn snapshot_loop(core: Arc<Core>) {
     loop {
         tokio::time::sleep(PERIOD).await;
         let snapshot = member.raft.metrics().borrow_watched().snapshot;
-        let behind = core.log.bytes_after(snapshot.map_or(0, |log_id| log_id.index));
-        let due = core.options.snapshot_log_bytes.max(core.state.state_bytes());
+        let behind = core
+            .log
+            .bytes_after(snapshot.map_or(0, |log_id| log_id.index));
+        let due = core
+            .options
+            .snapshot_log_bytes
+            .max(core.state.state_bytes());
         if behind > due {
             tracing::info!(log_bytes = behind, "taking a snapshot");
             if let Err(error) = member.raft.trigger().snapshot().await {

@@ -82,5 +82,6 @@ pub(super) fn refer<V: View>(rows: &mut Transaction<V>, hash: &[u8]) -> Result<(
         return refuse(Reason::NotDurable);
     };
     record.references = record.references.saturating_add(1);
-    rows.put(key, &record).map_err(|error: StoreError| error.into())
+    rows.put(key, &record)
+        .map_err(|error: StoreError| error.into())
 }

@@ -141,10 +141,7 @@ pub(super) fn register<V: View>(
         principal: context.principal.to_owned(),
         ..NodeRecord::default()
     };
-    rows.put_bytes(
-        table::node_name(&record.name),
-        id.encode_to_vec().into(),
-    )?;
+    rows.put_bytes(table::node_name(&record.name), id.encode_to_vec().into())?;
     rows.put(table::node(id), &record)?;
     Ok(registered(id))
 }

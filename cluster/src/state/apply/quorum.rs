@@ -17,10 +17,7 @@ pub(super) fn put_membership<V: View>(
     rows: &mut Transaction<V>,
     stored: &StoredMembership,
 ) -> Result<(), StoreError> {
-    rows.put(
-        table::membership(),
-        &proto::StoredMembership::from(stored),
-    )?;
+    rows.put(table::membership(), &proto::StoredMembership::from(stored))?;
     let next = next_node(rows)?;
     let above = stored
         .nodes()

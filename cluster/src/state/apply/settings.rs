@@ -13,7 +13,8 @@ pub(super) fn set<V: View>(
     context: &Context<'_>,
     command: proto::SetSetting,
 ) -> Result<Outcome, Stop> {
-    let fits = limits::name(&command.name) && command.value.len() <= limits::SETTING_VALUE_BYTES_MAX;
+    let fits =
+        limits::name(&command.name) && command.value.len() <= limits::SETTING_VALUE_BYTES_MAX;
     require(fits, Reason::Invalid)?;
     let key = table::setting(&command.name);
     if command.value.is_empty() {

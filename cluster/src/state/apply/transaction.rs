@@ -6,6 +6,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::state::StoreError;
+use crate::state::table::Table;
 
 /// The rows as they were before an entry.
 pub trait View {
@@ -24,6 +25,13 @@ pub struct Change {
     pub old: Option<Bytes>,
     /// What it is; none = it is gone.
     pub new: Option<Bytes>,
+}
+
+impl Change {
+    /// The row is a node's record.
+    pub fn is_of_node(&self) -> bool {
+        Table::of(&self.key) == Some(Table::Nodes)
+    }
 }
 
 struct Touched {
@@ -55,8 +63,7 @@ impl<'a, V: View> Transaction<'a, V> {
     fn touch(&mut self, key: &Bytes) -> Result<&mut Touched, StoreError> {
         if !self.touched.contains_key(key) {
             let old = self.view.get(key)?;
-            self.touched
-                .insert(key.clone(), Touched { old, new: None });
+            self.touched.insert(key.clone(), Touched { old, new: None });
         }
         Ok(self
             .touched

@@ -211,6 +211,11 @@ impl Base {
         Ok(self.database().size_on_disk()?)
     }
 
+    /// Its directory stays after all.
+    pub fn keep(&self) {
+        self.retired.store(false, Ordering::Relaxed);
+    }
+
     /// Its directory goes when its last user has gone.
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);

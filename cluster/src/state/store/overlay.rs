@@ -64,11 +64,6 @@ impl Overlay {
         self.slots.iter().map(|(key, slot)| (key, &slot.value))
     }
 
-    /// How many rows it has.
-    pub fn len(&self) -> usize {
-        self.slots.len()
-    }
-
     /// What it costs, in bytes.
     pub fn bytes(&self) -> usize {
         self.bytes

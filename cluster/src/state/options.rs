@@ -1,0 +1,32 @@
+//! Where the state is, and how much of it waits in memory.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the state is, and how much of it waits in memory.
+#[derive(Clone, Debug)]
+pub struct StateOptions {
+    /// `state/` of the data directory.
+    pub directory: PathBuf,
+    /// `snapshots/` of the data directory.
+    pub snapshots: PathBuf,
+    /// Changes that may wait in memory, in bytes; beyond it `apply` waits for the disk.
+    pub overlay_bytes_max: usize,
+    /// So many bytes of changes are written without waiting for more.
+    pub merge_bytes: usize,
+    /// A change waits at most so long for others to be written with.
+    pub merge_delay: Duration,
+}
+
+impl StateOptions {
+    /// The defaults, for a data directory.
+    pub fn new(data_directory: &Path) -> Self {
+        Self {
+            directory: data_directory.join("state"),
+            snapshots: data_directory.join("snapshots"),
+            overlay_bytes_max: 64 << 20,
+            merge_bytes: 4 << 20,
+            merge_delay: Duration::from_millis(100),
+        }
+    }
+}

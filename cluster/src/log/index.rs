@@ -92,13 +92,13 @@ impl Index {
             leader_id: leader.unwrap_or(after.leader_id),
             index: after.index,
         });
-        let purged = self.purged.clone();
+        let purged = self.purged;
         self.last = match (last, purged) {
             (Some(last), Some(purged)) if last.index <= purged.index => Some(purged),
             (None, purged) => purged,
             (last, _) => last,
         };
-        Some(self.last.clone())
+        Some(self.last)
     }
 
     /// Drops the entries up to one. Tells whether anything changed.
@@ -119,9 +119,9 @@ impl Index {
         };
         if (self.last.as_ref()).is_none_or(|last| last.index < upto.index) {
             self.leaders = LeaderRuns::default();
-            self.last = Some(upto.clone());
+            self.last = Some(*upto);
         }
-        self.purged = Some(upto.clone());
+        self.purged = Some(*upto);
         true
     }
 

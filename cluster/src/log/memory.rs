@@ -110,7 +110,7 @@ impl Memory {
     pub(super) fn append(&mut self, entries: &[Entry]) {
         for entry in entries {
             self.index
-                .append(entry.log_id.clone(), UNWRITTEN)
+                .append(entry.log_id, UNWRITTEN)
                 .expect("it was checked that the entries follow");
             self.cache_bytes += entry_bytes(entry);
             self.cache.push_back(entry.clone());

@@ -269,7 +269,7 @@ impl LogStore {
     /// # Errors
     /// The log failed or is closed.
     pub fn committed(&self) -> Result<Option<LogId>, LogError> {
-        Ok(self.shared().lock_open()?.memory.committed.clone())
+        Ok(self.shared().lock_open()?.memory.committed)
     }
 
     /// The last purged entry, and the last entry of all.

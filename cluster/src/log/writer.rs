@@ -37,7 +37,7 @@ impl From<&Replay> for Facts {
     fn from(replay: &Replay) -> Self {
         Self {
             vote: replay.vote,
-            committed: replay.committed.clone(),
+            committed: replay.committed,
             purged: replay.index.purged().cloned(),
             last: replay.index.last().cloned(),
         }
@@ -218,7 +218,7 @@ impl Writer {
                     self.steps.push(Step::Entry { index, offset });
                 }
                 if let Some(entry) = entries.last() {
-                    self.building.last = Some(entry.log_id.clone());
+                    self.building.last = Some(entry.log_id);
                 }
                 self.permits += permits;
                 self.acks.push(Ack::Flushed(flushed));
@@ -237,7 +237,7 @@ impl Writer {
             Op::Purge(upto) => {
                 self.encoder.purge(&upto);
                 if (self.building.last.as_ref()).is_none_or(|last| last.index < upto.index) {
-                    self.building.last = Some(upto.clone());
+                    self.building.last = Some(upto);
                 }
                 self.building.purged = Some(upto);
                 self.purged = true;

@@ -115,7 +115,7 @@ impl SnapshotBuilder {
             let snapshot = snapshot::write(&paused, shared.store.snapshots())?;
             let meta = SnapshotMeta {
                 last_log_id: paused.header.last_applied,
-                last_membership: paused.header.membership.clone(),
+                last_membership: paused.header.membership,
             };
             Ok(SnapshotOf::<TypeConfig, _> { meta, snapshot })
         })

@@ -218,6 +218,6 @@ impl Shared {
 
 impl State {
     fn take_committed(&mut self) -> Option<Option<LogId>> {
-        std::mem::take(&mut self.committed_unsaved).then(|| self.memory.committed)
+        std::mem::take(&mut self.committed_unsaved).then_some(self.memory.committed)
     }
 }

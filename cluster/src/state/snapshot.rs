@@ -71,6 +71,9 @@ fn put_length(chunk: &mut Vec<u8>, length: usize) {
     chunk.extend_from_slice(&length.to_le_bytes());
 }
 
+/// A key and its value.
+type Row = (Vec<u8>, Vec<u8>);
+
 /// A snapshot that is read from its beginning.
 pub(super) struct SnapshotReader {
     file: BufReader<File>,
@@ -111,7 +114,7 @@ impl SnapshotReader {
     }
 
     /// The next row; none at the end.
-    pub fn next_row(&mut self) -> Result<Option<(Vec<u8>, Vec<u8>)>, StoreError> {
+    pub fn next_row(&mut self) -> Result<Option<Row>, StoreError> {
         let key_bytes = self.length()?;
         if key_bytes == 0 {
             return Ok(None);

@@ -1,1 +1,27 @@
-//! The handle on a node of the cluster.
+//! The handle on a node of the cluster: start, write, read, watch, members, stop.
+
+mod attempt;
+mod cluster;
+mod core;
+mod error;
+mod lane;
+mod leader;
+mod life;
+mod lookout;
+mod options;
+mod phase;
+mod propose;
+mod read;
+mod session;
+mod snapshots;
+mod status;
+
+pub(crate) use self::attempt::Attempt;
+pub use self::cluster::Cluster;
+pub(crate) use self::core::{Core, MemberParts};
+pub use self::error::{ProposeError, ReadError, StartError};
+pub use self::options::{Facts, Options, Peer};
+pub use self::phase::{Failure, Phase};
+pub(crate) use self::propose::COMMAND_BYTES_MAX;
+pub use self::propose::Committed;
+pub use self::status::{MemberStatus, Role, Status};

@@ -1,0 +1,112 @@
+//! Which nodes live: they report to the leader, which keeps that in memory and commits only a death.
+//!
+//! The leader's own clock alone counts, and only durations of it. A new leader has heard nothing yet, so it
+//! grants every node a full lease before it declares one dead.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::proto::NodeRecord;
+
+/// The reports that this node had while it leads. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(crate) struct Liveness {
+    lease: Duration,
+    heard: Arc<Mutex<Heard>>,
+}
+
+#[derive(Debug, Default)]
+struct Heard {
+    // The term of the leadership that the reports belong to.
+    term: u64,
+    since: Option<Instant>,
+    last: HashMap<(u64, u64), Instant>,
+}
+
+impl Liveness {
+    /// With that lease.
+    pub fn new(lease: Duration) -> Self {
+        Self { lease, heard: Arc::default() }
+    }
+
+    /// The lease.
+    pub fn lease(&self) -> Duration {
+        self.lease
+    }
+
+    /// A life of a node reported.
+    pub fn report(&self, node: u64, incarnation: u64, now: Instant) {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.last.insert((node, incarnation), now);
+    }
+
+    /// As the leader of a term: the lives that are over, of those that the state believes in.
+    pub fn expired(&self, term: u64, records: &[NodeRecord], own: u64, now: Instant) -> Vec<(u64, u64)> {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if heard.term != term || heard.since.is_none() {
+            *heard = Heard { term, since: Some(now), last: HashMap::new() };
+        }
+        let begun = heard.since.expect("just set");
+        let alive = |record: &&NodeRecord| record.alive && record.id != own;
+        let lives: Vec<_> = records
+            .iter()
+            .filter(alive)
+            .map(|record| (record.id, record.incarnation))
+            .collect();
+        heard.last.retain(|life, _| lives.contains(life));
+        let silent = |life: &(u64, u64)| {
+            let last = heard.last.get(life).copied().unwrap_or(begun);
+            now.saturating_duration_since(last) >= self.lease
+        };
+        lives.into_iter().filter(silent).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(5);
+
+    fn record(id: u64, incarnation: u64) -> NodeRecord {
+        NodeRecord { id, incarnation, alive: true, ..NodeRecord::default() }
+    }
+
+    #[test]
+    fn a_silent_life_ends_after_the_lease_and_another_one_of_the_node_does_not() {
+        let liveness = Liveness::new(LEASE);
+        let records = [record(1, 10), record(2, 20), record(3, 30)];
+        let start = Instant::now();
+        assert!(liveness.expired(7, &records, 1, start).is_empty());
+        let later = start + LEASE / 2;
+        liveness.report(2, 20, later);
+        // Node 3 reports with a life that the state does not know: the one that it knows is silent.
+        liveness.report(3, 31, later);
+        assert_eq!(liveness.expired(7, &records, 1, start + LEASE), [(3, 30)]);
+        assert_eq!(liveness.expired(7, &records, 1, later + LEASE), [(2, 20), (3, 30)]);
+    }
+
+    #[test]
+    fn a_new_leader_grants_a_full_lease() {
+        let liveness = Liveness::new(LEASE);
+        let records = [record(1, 10), record(2, 20)];
+        let start = Instant::now();
+        assert!(liveness.expired(7, &records, 1, start).is_empty());
+        // Another node led in between; what was heard before says nothing now.
+        let again = start + LEASE * 10;
+        assert!(liveness.expired(9, &records, 1, again).is_empty());
+        assert_eq!(liveness.expired(9, &records, 1, again + LEASE), [(2, 20)]);
+    }
+
+    #[test]
+    fn the_dead_and_the_leader_itself_are_not_declared_dead() {
+        let liveness = Liveness::new(LEASE);
+        let mut dead = record(2, 20);
+        dead.alive = false;
+        let records = [record(1, 10), dead];
+        let start = Instant::now();
+        assert!(liveness.expired(7, &records, 1, start).is_empty());
+        assert!(liveness.expired(7, &records, 1, start + LEASE * 2).is_empty());
+    }
+}

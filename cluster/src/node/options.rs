@@ -1,0 +1,83 @@
+//! What a node is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::ids::NodeName;
+use crate::peers::Credentials;
+use crate::raft::RaftTimings;
+
+/// What a node is started with.
+#[derive(Clone)]
+pub struct Options {
+    /// Everything that is kept lies below it.
+    pub directory: PathBuf,
+    /// The node's name; without one the directory's own.
+    pub name: Option<NodeName>,
+    /// Where it listens for other nodes and for operators; `None` = on its Unix socket alone.
+    pub listen: Option<SocketAddr>,
+    /// host:port at which others reach it; without it the address that it listens on.
+    pub advertise: Option<String>,
+    /// The nodes that form the cluster, this one among them; empty = it forms one alone.
+    pub peers: Vec<Peer>,
+    /// Members of a cluster that lets this node in.
+    pub join: Vec<String>,
+    /// It is no voter until an operator says so.
+    pub stay_learner: bool,
+    /// It waits, empty, for `members add`.
+    pub standby: bool,
+    /// What it shows others, and asks of them.
+    pub credentials: Credentials,
+    /// Raft's clocks.
+    pub timings: RaftTimings,
+    /// How long a node may be silent before the leader declares its life over.
+    pub lease: Duration,
+    /// A snapshot is taken when the log since the last one has more bytes than this, and than the state.
+    pub snapshot_log_bytes: u64,
+    /// What the cluster is told of this node.
+    pub facts: Facts,
+}
+
+/// One of the nodes that form a cluster.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Peer {
+    /// Its name.
+    pub name: NodeName,
+    /// host:port of its cluster port.
+    pub address: String,
+}
+
+/// What a node tells of itself when it starts.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Of the program.
+    pub version: String,
+    /// What its engine asks of the CPU.
+    pub cpu_baseline: String,
+    /// Its own engine.
+    pub engine_id: Vec<u8>,
+    /// host:port of its HTTP port; empty where it has none.
+    pub http_address: String,
+}
+
+impl Options {
+    /// Those of a node that is a cluster of its own, below a directory.
+    pub fn single(directory: PathBuf) -> Self {
+        Self {
+            directory,
+            name: None,
+            listen: None,
+            advertise: None,
+            peers: Vec::new(),
+            join: Vec::new(),
+            stay_learner: false,
+            standby: false,
+            credentials: Credentials::default(),
+            timings: RaftTimings::default(),
+            lease: Duration::from_secs(5),
+            snapshot_log_bytes: 256 << 20,
+            facts: Facts::default(),
+        }
+    }
+}

@@ -139,6 +139,8 @@ impl Machine {
 pub struct Inside {
     pub disk: PathBuf,
     pub desk: PathBuf,
+    /// What it is to do.
+    pub seed: u64,
 }
 
 impl Inside {
@@ -149,6 +151,9 @@ impl Inside {
         let inside = Self {
             disk: variable("POWER_LOSS_DIRECTORY").into(),
             desk: variable("POWER_LOSS_DESK").into(),
+            seed: variable("POWER_LOSS_VICTIM_SEED")
+                .parse()
+                .expect("it is a number"),
         };
         Some((victim, inside))
     }

@@ -7,9 +7,12 @@
 
 mod draws;
 mod journal;
+mod log_crash;
+mod log_model;
 mod machine;
 mod model_test;
 mod naive_log;
+mod trial;
 mod undo;
 
 use machine::Inside;
@@ -21,6 +24,7 @@ fn victim() {
         return;
     };
     let done = match name.as_str() {
+        log_crash::VICTIM => log_crash::live(&inside),
         naive_log::VICTIM => naive_log::live(&inside),
         name => model_test::live(name, &inside),
     };

@@ -1,0 +1,3 @@
+//! The integration tests of the cluster crate, as one program.
+
+mod power_loss;

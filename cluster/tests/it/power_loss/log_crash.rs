@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use cluster::log::{LogOptions, LogStore};
 use cluster::types::TypeConfig;
-use openraft::storage::{IOFlushed, RaftLogStorage as _};
+use openraft::storage::{IOFlushed, RaftLogStorage};
 use openraft::type_config::TypeConfigExt as _;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
@@ -47,25 +47,25 @@ async fn work(inside: &Inside) -> io::Result<()> {
     let mut under_way = JoinSet::new();
     for number in 0..CALLS {
         let call = model.draw(&mut draws);
-        writeln!(&*story, "{number} {}", call.to_text())?;
+        tell(&story, &format!("{number} {}", call.to_text()))?;
         match &call {
-            Call::Vote(vote) => log.save_vote(vote).await?,
+            Call::Vote(vote) => RaftLogStorage::save_vote(&mut log, vote).await?,
             Call::Append { .. } => {
                 let (sender, receiver) = TypeConfig::oneshot();
-                log.append(call.entries(), IOFlushed::signal(sender))
-                    .await?;
+                let flushed = IOFlushed::signal(sender);
+                RaftLogStorage::append(&mut log, call.entries(), flushed).await?;
                 let story = story.clone();
                 under_way.spawn(async move {
                     receiver.await.expect("the log answers each append")?;
-                    writeln!(&*story, "done {number}")
+                    tell(&story, &format!("done {number}"))
                 });
             }
-            Call::TruncateAfter(last) => log.truncate_after(*last).await?,
-            Call::Purge(upto) => log.purge(*upto).await?,
-            Call::Committed(upto) => log.save_committed(Some(*upto)).await?,
+            Call::TruncateAfter(last) => RaftLogStorage::truncate_after(&mut log, *last).await?,
+            Call::Purge(upto) => RaftLogStorage::purge(&mut log, *upto).await?,
+            Call::Committed(upto) => RaftLogStorage::save_committed(&mut log, Some(*upto)).await?,
         }
         if !matches!(call, Call::Append { .. }) {
-            writeln!(&*story, "done {number}")?;
+            tell(&story, &format!("done {number}"))?;
         }
         model.apply(&call);
         while under_way.len() > UNDER_WAY_MAX || (draws.once_in(3) && !under_way.is_empty()) {
@@ -74,6 +74,11 @@ async fn work(inside: &Inside) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// One call for the whole line: several tasks tell, and each may be the last.
+fn tell(mut story: &File, line: &str) -> io::Result<()> {
+    story.write_all(format!("{line}\n").as_bytes())
 }
 
 struct Log;
@@ -135,7 +140,7 @@ async fn reopened(disk: &Path) -> Result<LogModel, String> {
     let mut later = found.clone();
     later.apply(&call);
     let (sender, receiver) = TypeConfig::oneshot();
-    log.append(call.entries(), IOFlushed::signal(sender))
+    RaftLogStorage::append(&mut log, call.entries(), IOFlushed::signal(sender))
         .await
         .map_err(wrong)?;
     receiver

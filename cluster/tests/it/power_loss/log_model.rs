@@ -207,7 +207,7 @@ impl LogModel {
 
     /// A call such as openraft may make now.
     pub fn draw(&self, draws: &mut Draws) -> Call {
-        let vote = self.vote.unwrap_or_default();
+        let vote = self.vote.unwrap_or_else(first_vote);
         let (term, node_id) = (vote.leader_id.term, vote.leader_id.node_id);
         let committed = self.committed.map_or(0, |id| id.index);
         let next = self.next_index();
@@ -245,7 +245,7 @@ impl LogModel {
 
     /// An append such as may come now.
     pub fn append(&self, draws: &mut Draws) -> Call {
-        let leader = self.vote.unwrap_or_default().leader_id;
+        let leader = self.vote.unwrap_or_else(first_vote).leader_id;
         let count = match draws.below(8) {
             0 => 1 + draws.below(40),
             _ => 1 + draws.below(3),
@@ -257,6 +257,10 @@ impl LogModel {
             seed: draws.next(),
         }
     }
+}
+
+fn first_vote() -> Vote {
+    Vote::new(0, 0)
 }
 
 fn encoded(entry: &Entry) -> (LogId, Bytes) {

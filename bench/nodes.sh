@@ -88,7 +88,7 @@ start_node() {
             --initial-advertise-peer-urls "http://127.0.0.1:${inner_ports[index]}" \
             --initial-cluster "${others_argument#,}" --initial-cluster-state new \
             --heartbeat-interval 100 --election-timeout 600 --logger zap --log-level warn \
-            >>"$directory/$name.log" 2>&1 &
+            >>"$directory/$name.log" 2>&1 3>&- &
         ;;
     mcp-v8)
         for other in $(seq 0 $((node_count - 1))); do
@@ -96,7 +96,7 @@ start_node() {
         done
         "$mcp_v8" --http-port "${inner_ports[index]}" --node-id "$name" --cluster-addr "${endpoints[index]}" \
             --peers "${others_argument#,}" --directory-path "$directory/$name" \
-            >>"$directory/$name.log" 2>&1 &
+            >>"$directory/$name.log" 2>&1 3>&- &
         ;;
     esac
     pids[index]=$!
@@ -191,6 +191,7 @@ facts_of_the_run() {
     commit=$(git rev-parse --short HEAD 2>/dev/null || echo unknown)
     git diff --quiet HEAD 2>/dev/null || commit="$commit, with changes"
     export COMMIT=$commit FILE_SYSTEM=$file_system
-    ETCD_VERSION=$(etcd --version 2>/dev/null | sed -n 's/^etcd Version: //p' || true)
-    export ETCD_VERSION
+    # Not a name that begins with ETCD_: etcd takes those for its flags.
+    VERSION_OF_ETCD=$(etcd --version 2>/dev/null | sed -n 's/^etcd Version: //p' || true)
+    export VERSION_OF_ETCD
 }

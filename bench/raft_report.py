@@ -28,7 +28,7 @@ def main():
     print("# Committed writes: mcp-v8 and etcd\n")
     print(f"* Machine: {os.cpu_count()} cores, {processor()}, Linux {platform.release()}, {env['FILE_SYSTEM']}; "
           f"load average at the end {os.getloadavg()[0]:.1f} (1 min), {os.getloadavg()[2]:.1f} (15 min)")
-    print(f"* Commit: {env['COMMIT']}; etcd {env['ETCD_VERSION'] or 'not there'}, Debian's `etcd-server`")
+    print(f"* Commit: {env['COMMIT']}; etcd {env['VERSION_OF_ETCD'] or 'not there'}, Debian's `etcd-server`")
     print(f"* Command: `bench/raft{env['QUICK']}`, {env['ROUNDS']} rounds in turn, {env['SECONDS_EACH']} s each after "
           f"{env['WARMUP_SECONDS']} s of warm-up, three fresh nodes on loopback for each")
     print("* Both: heartbeat 100 ms, elections after 300–600 ms (ours) or 600 ms (etcd, which draws from 600–1,200), "

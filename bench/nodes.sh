@@ -75,6 +75,7 @@ print(*(one.getsockname()[1] for one in held))' "$1"
 }
 
 # start_node INDEX: the node of that index (from 0), in its directory, which may have been used before.
+# Descriptor 3, where bench/failover writes, must not live on in a node.
 start_node() {
     local index=$1 name=n$(($1 + 1)) others_argument= other
     case $system in

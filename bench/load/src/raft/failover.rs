@@ -199,7 +199,11 @@ async fn read_back(
                 let Record { name, value } = Record::new(0, *number, args.value_bytes);
                 let found = read(&mut connection, &name).await?;
                 if found.as_ref() != Some(&value) {
-                    let what = if found.is_some() { "another value" } else { "not there" };
+                    let what = if found.is_some() {
+                        "another value"
+                    } else {
+                        "not there"
+                    };
                     lost.insert(*number, format!("{name}: {what}"));
                 }
             }

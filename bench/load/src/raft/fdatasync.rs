@@ -19,7 +19,11 @@ pub struct FdatasyncReport {
 }
 
 /// Appends and syncs, one after the other, as a log does.
-pub fn run(directory: &Path, bytes: usize, lasting: Duration) -> Result<FdatasyncReport, LoadError> {
+pub fn run(
+    directory: &Path,
+    bytes: usize,
+    lasting: Duration,
+) -> Result<FdatasyncReport, LoadError> {
     let failed = |source| LoadError::File {
         path: directory.into(),
         source,

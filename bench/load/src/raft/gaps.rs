@@ -42,10 +42,16 @@ mod tests {
         // Down at 25 and 1,000; the first costs 500 ms, the restart 90 ms more, the second has no end.
         let successes = times(&[0, 10, 20, 520, 530, 620, 630, 990]);
         let found = longest(&successes, &times(&[25, 1000]), at(3000));
-        assert_eq!(found, [Duration::from_millis(500), Duration::from_millis(2010)]);
+        assert_eq!(
+            found,
+            [Duration::from_millis(500), Duration::from_millis(2010)]
+        );
         // Nothing succeeded between two kills: the time is the first one's.
         let found = longest(&times(&[0, 900]), &times(&[5, 300]), at(910));
-        assert_eq!(found, [Duration::from_millis(900), Duration::from_millis(10)]);
+        assert_eq!(
+            found,
+            [Duration::from_millis(900), Duration::from_millis(10)]
+        );
         assert_eq!(longest(&times(&[0, 900]), &[], at(910)), []);
     }
 

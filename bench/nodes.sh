@@ -67,11 +67,20 @@ close_work() {
     rm -rf "$work"
 }
 
-free_ports() { # COUNT: different ones, free a moment ago
+# free_ports COUNT: different ones, free a moment ago, and below those that the kernel gives to outgoing
+# connections: it must not give one away while its node is down.
+free_ports() {
     python3 -c '
-import socket, sys
-held = [socket.create_server(("127.0.0.1", 0)) for _ in range(int(sys.argv[1]))]
-print(*(one.getsockname()[1] for one in held))' "$1"
+import random, socket, sys
+first = int(open("/proc/sys/net/ipv4/ip_local_port_range").read().split()[0])
+found = []
+for port in random.sample(range(10_000, max(first, 11_000)), 500):
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OSError:
+        continue
+    found.append(port)
+print(*found[:int(sys.argv[1])])' "$1"
 }
 
 # start_node INDEX: the node of that index (from 0), in its directory, which may have been used before.
@@ -111,7 +120,7 @@ wait_ready() {
     if ! "$load" raft ready --system "$system" --endpoints "$(join_by_comma "${chosen[@]}")" --seconds "$seconds"; then
         for index in "$@"; do
             echo "the log of n$((index + 1)), its end:" >&2
-            tail -n 20 "$directory/n$((index + 1)).log" >&2 || true
+            tail -n 5 "$directory/n$((index + 1)).log" >&2 || true
         done
         return 1
     fi

@@ -68,6 +68,36 @@ pub enum LoadError {
         /// How many were made.
         checks: usize,
     },
+    /// An address of a node is not `host:port`.
+    #[error("endpoint {endpoint}: {source}")]
+    Endpoint {
+        /// What was given.
+        endpoint: String,
+        /// Why not.
+        source: tonic::transport::Error,
+    },
+    /// A call of gRPC failed.
+    #[error("{endpoint}: {status}")]
+    Call {
+        /// Which node was asked.
+        endpoint: String,
+        /// What it said, or what its channel did.
+        status: Box<tonic::Status>,
+    },
+    /// A node did not get ready.
+    #[error("not ready within {limit_ms} ms: {last}")]
+    NotReady {
+        /// How long was waited.
+        limit_ms: u64,
+        /// What it did at last.
+        last: String,
+    },
+    /// A line that the failover writer does not understand.
+    #[error("not `down N` or `up N` with the number of an endpoint: {line}")]
+    Order {
+        /// What was given.
+        line: String,
+    },
     /// A worker program did not do what a worker does.
     #[error("the worker ended or answered what a worker does not answer")]
     Worker,

@@ -1,4 +1,5 @@
-//! Measures servers that run code for each request: closed loop, constant arrival, soak, floors.
+//! Measures servers that run code for each request: closed loop, constant arrival, soak, floors; and
+//! clusters that commit writes.
 //!
 //! Each command prints one line of JSON (the soak more), so that `bench/run` can make tables.
 
@@ -22,6 +23,7 @@ mod floor_run;
 mod images;
 mod latency;
 mod proc;
+mod raft;
 mod soak;
 
 /// Measures servers that run code for each request.
@@ -63,6 +65,9 @@ enum Command {
     },
     /// Sessions without a node: start, runs and what they change, entry
     Images(images::ImagesArgs),
+    /// Clusters that commit writes: ours and etcd's, by the same client
+    #[command(subcommand)]
+    Raft(raft::RaftCommand),
     /// Serve a handler that answers at once, to be measured with `closed`
     FloorServe,
 }
@@ -168,6 +173,7 @@ fn run(command: Command) -> Result<(), LoadError> {
                 print(&arrival::run(Target::parse(&args.url)?, args.rate, lasting).await?)
             }
             Command::Soak(args) => soak::run(args).await,
+            Command::Raft(command) => raft::run(command).await,
             Command::FloorServe => floor::serve().await,
             Command::FloorFork { .. } | Command::FloorRun { .. } | Command::Images(_) => {
                 unreachable!("answered above")

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -15,6 +16,18 @@ pub struct TreeMemory {
     /// The sum of their proportional memory: shared pages count once.
     pub pss_kb: u64,
 }
+
+/// What a process and all that descend from it have used so far.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TreeUse {
+    /// Processor time, in ticks of 10 ms.
+    pub processor: Duration,
+    /// Bytes that were handed to a disk to write.
+    pub disk_bytes: u64,
+}
+
+/// The kernel tells processor time in ticks of USER_HZ, which is 100 on every machine we build for.
+const TICK: Duration = Duration::from_millis(10);
 
 /// A line of the process table.
 #[derive(Debug, Clone, Copy)]
@@ -97,6 +110,39 @@ pub fn tree_memory(root: u32) -> TreeMemory {
         sum.pss_kb += pss_kb;
     }
     sum
+}
+
+/// What a process and all that descend from it and still live have used so far.
+pub fn tree_use(root: u32) -> TreeUse {
+    let mut sum = TreeUse::default();
+    for entry in tree(root) {
+        sum.processor += TICK * ticks(entry.pid).unwrap_or(0);
+        sum.disk_bytes += disk_bytes(entry.pid).unwrap_or(0);
+    }
+    sum
+}
+
+/// Whether a process runs: it is there and no zombie.
+pub fn runs(pid: u32) -> bool {
+    fs::read_to_string(format!("/proc/{pid}/stat"))
+        .ok()
+        .and_then(|stat| Some(stat.rsplit_once(')')?.1.trim_start().starts_with('Z')))
+        .is_some_and(|zombie| !zombie)
+}
+
+fn ticks(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // After the name: the state is the third field of all, user and system time are 14 and 15.
+    let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace().skip(11);
+    let user: u32 = fields.next()?.parse().ok()?;
+    let system: u32 = fields.next()?.parse().ok()?;
+    Some(user + system)
+}
+
+fn disk_bytes(pid: u32) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/io")).ok()?;
+    let line = text.lines().find(|line| line.starts_with("write_bytes:"))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 /// Processes of the tree, and how many of them are zombies.

@@ -1,4 +1,4 @@
-//! Every code that a caller can be given, and what each is in HTTP and in MCP.
+//! Every code that a caller can be given, and what each is in HTTP, in gRPC and in MCP.
 //!
 //! A module's own error type answers `code()`; nothing else decides a status. Codes are part of the
 //! public interface: they are never renamed and never change their meaning.
@@ -85,11 +85,33 @@ pub enum ErrorCode {
     PageTablesLimit,
     /// What the run changed could not be read from its process; the session stands where it stood.
     CaptureFailed,
+    /// The node that ran the execution is gone, and the execution with it.
+    ExecutionLost,
+    /// No tag has that name.
+    TagNotFound,
+    /// The value of a tag is over the limit.
+    TagTooLarge,
+    /// `if_version` names another version than the one there is.
+    VersionMismatch,
+    /// The cluster has no node of that name.
+    NodeNotFound,
+    /// This node belongs to no cluster yet; nothing was done.
+    NotMember,
+    /// The cluster has no leader that this node can reach; nothing was done.
+    NoLeader,
+    /// The node that ran the execution does not answer.
+    NodeUnreachable,
+    /// This node lags behind the cluster; nothing was read.
+    Lagging,
+    /// Too many writes are under way; nothing was written.
+    Overloaded,
+    /// The write was not confirmed in time: it may have taken effect or not.
+    OutcomeUnknown,
 }
 
 impl ErrorCode {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 48] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::UnsupportedMediaType,
@@ -127,6 +149,17 @@ impl ErrorCode {
         Self::AddressLimit,
         Self::PageTablesLimit,
         Self::CaptureFailed,
+        Self::ExecutionLost,
+        Self::TagNotFound,
+        Self::TagTooLarge,
+        Self::VersionMismatch,
+        Self::NodeNotFound,
+        Self::NotMember,
+        Self::NoLeader,
+        Self::NodeUnreachable,
+        Self::Lagging,
+        Self::Overloaded,
+        Self::OutcomeUnknown,
     ];
 
     /// The code as callers see it.
@@ -169,6 +202,17 @@ impl ErrorCode {
             Self::AddressLimit => "address_limit",
             Self::PageTablesLimit => "page_tables_limit",
             Self::CaptureFailed => "capture_failed",
+            Self::ExecutionLost => "execution_lost",
+            Self::TagNotFound => "tag_not_found",
+            Self::TagTooLarge => "tag_too_large",
+            Self::VersionMismatch => "version_mismatch",
+            Self::NodeNotFound => "node_not_found",
+            Self::NotMember => "not_member",
+            Self::NoLeader => "no_leader",
+            Self::NodeUnreachable => "node_unreachable",
+            Self::Lagging => "lagging",
+            Self::Overloaded => "overloaded",
+            Self::OutcomeUnknown => "outcome_unknown",
         }
     }
 
@@ -212,6 +256,17 @@ impl ErrorCode {
             Self::AddressLimit => "The session uses too many addresses",
             Self::PageTablesLimit => "The session's page tables are over their limit",
             Self::CaptureFailed => "What the run changed can't be kept",
+            Self::ExecutionLost => "The execution is lost with its node",
+            Self::TagNotFound => "There is no such tag",
+            Self::TagTooLarge => "The value is too large",
+            Self::VersionMismatch => "The tag has another version",
+            Self::NodeNotFound => "There is no such node",
+            Self::NotMember => "The node belongs to no cluster yet",
+            Self::NoLeader => "The cluster has no leader",
+            Self::NodeUnreachable => "A node does not answer",
+            Self::Lagging => "The node lags behind the cluster",
+            Self::Overloaded => "Too many writes are under way",
+            Self::OutcomeUnknown => "The write was not confirmed in time",
         }
     }
 
@@ -222,15 +277,25 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest | Self::InvalidJson | Self::LimitTooLarge => 400,
             Self::HostNotAllowed | Self::OriginNotAllowed => 403,
-            Self::NotFound | Self::ExecutionNotFound => 404,
+            Self::NotFound | Self::ExecutionNotFound | Self::TagNotFound | Self::NodeNotFound => {
+                404
+            }
             Self::MethodNotAllowed => 405,
             Self::NotAcceptable => 406,
-            Self::BodyTooLarge | Self::CodeTooLarge => 413,
+            Self::VersionMismatch => 409,
+            Self::ExecutionLost => 410,
+            Self::BodyTooLarge | Self::CodeTooLarge | Self::TagTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::IdempotencyConflict => 422,
-            Self::QueueFull => 429,
+            Self::QueueFull | Self::Overloaded => 429,
             Self::Internal => 500,
-            Self::Draining | Self::Unavailable => 503,
+            Self::Draining
+            | Self::Unavailable
+            | Self::NotMember
+            | Self::NoLeader
+            | Self::NodeUnreachable
+            | Self::Lagging => 503,
+            Self::OutcomeUnknown => 504,
             Self::ScriptError
             | Self::SyntaxError
             | Self::NeverSettles
@@ -254,6 +319,20 @@ impl ErrorCode {
         }
     }
 
+    /// The code of a gRPC status: that of the HTTP status.
+    pub fn grpc_code(self) -> tonic::Code {
+        match self.http_status() {
+            400 | 413 => tonic::Code::InvalidArgument,
+            403 => tonic::Code::PermissionDenied,
+            404 | 410 => tonic::Code::NotFound,
+            409 => tonic::Code::Aborted,
+            429 => tonic::Code::ResourceExhausted,
+            503 => tonic::Code::Unavailable,
+            504 => tonic::Code::DeadlineExceeded,
+            _ => tonic::Code::Internal,
+        }
+    }
+
     /// The code of a JSON-RPC error, where MCP has no tool result to put the error in.
     pub fn json_rpc_code(self) -> i64 {
         match self {
@@ -265,14 +344,15 @@ impl ErrorCode {
             | Self::BodyTooLarge
             | Self::UnsupportedMediaType
             | Self::IdempotencyConflict
-            | Self::ExecutionNotFound => -32602,
+            | Self::ExecutionNotFound
+            | Self::ExecutionLost => -32602,
             _ => -32603,
         }
     }
 
-    /// The same request may well succeed a little later, and repeating it does no harm: nothing ran.
+    /// The same request may well succeed a little later, and repeating it does no harm: nothing ran, nothing was written.
     pub fn retryable(self) -> bool {
-        matches!(self, Self::QueueFull | Self::Draining | Self::Unavailable)
+        matches!(self.http_status(), 429 | 503)
     }
 }
 
@@ -296,7 +376,7 @@ mod tests {
             let json = serde_json::to_string(&code).expect("a plain enum");
             assert_eq!(json, format!("\"{}\"", code.as_str()));
         }
-        assert_eq!(ErrorCode::CaptureFailed as usize + 1, ErrorCode::ALL.len());
+        assert_eq!(ErrorCode::OutcomeUnknown as usize + 1, ErrorCode::ALL.len());
     }
 
     #[test]
@@ -307,9 +387,8 @@ mod tests {
                 status == 200 || (400..=599).contains(&status),
                 "{code} is {status}"
             );
-            if code.retryable() {
-                assert!(matches!(status, 429 | 503), "{code} is {status}");
-            }
+            let grpc = code.grpc_code();
+            assert_eq!(grpc == tonic::Code::Unavailable, status == 503, "{code}");
         }
         assert_eq!(ErrorCode::ScriptError.http_status(), 200);
         assert_eq!(ErrorCode::QueueFull.http_status(), 429);

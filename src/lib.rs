@@ -4,21 +4,23 @@
 //!
 //! * `cli` reads the command line and the configuration, and starts a `server`.
 //! * `server` is the only place that wires parts together.
-//! * `api` (HTTP) and `mcp` parse, make one call of a service, and render.
+//! * `api` (HTTP), `mcp` and `grpc` parse, make one call of a service, and render.
 //! * `service` holds the use cases; it is the only place that joins workers, storage and cluster.
 //! * `workers` owns the V8 processes.
 //!
 //! `wire` has the JSON that `api` and `mcp` share.
 //!
-//! `config`, `error_code`, `metrics` and `telemetry` are leaves that everybody may use.
+//! `config`, `error_code`, `metrics`, `raw_json` and `telemetry` are leaves that everybody may use.
 //! ARCHITECTURE.md tells the same with the life of a request.
 
 pub mod api;
 pub mod cli;
 pub mod config;
 pub mod error_code;
+pub mod grpc;
 pub mod mcp;
 pub mod metrics;
+pub mod raw_json;
 pub mod server;
 pub mod service;
 pub mod telemetry;

@@ -22,7 +22,7 @@ use mcp_v8::{
     api,
     config::{Config, Machine, Settings},
     mcp::{McpHandler, McpState, transport},
-    service::run::Runs,
+    service::{executions::Executions, run::Runs},
     workers::{Options, Workers},
 };
 use tokio_util::sync::CancellationToken;
@@ -37,7 +37,7 @@ async fn main() -> anyhow::Result<()> {
     let options = Options::new(config.run.runs_ready, config.sandbox);
     let workers = Workers::start(options).await?;
     let state = McpState {
-        runs: Runs::start(workers, config.run.clone()),
+        executions: Executions::alone(Runs::alone(workers, config.run.clone())),
         config,
         shutdown: CancellationToken::new(),
     };

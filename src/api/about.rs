@@ -16,6 +16,8 @@ const INDEX: &str = concat!(
   GET  /api/executions/{id}/output    its console output, in parts
   GET  /api/executions/{id}/events    its console output as it is printed (server-sent events)
   POST /api/executions/{id}/cancel    stop it
+  GET  /api/tags                      small JSON values that all nodes share; ?prefix=
+  GET  /api/tags/{name}               one of them; PUT {"value": …} writes it, DELETE removes it
   GET  /api/openapi.json              all of this for programs (OpenAPI 3.1)
   POST /mcp                           the Model Context Protocol
   GET  /health /livez /readyz /metrics
@@ -64,7 +66,7 @@ pub async fn openapi_json() -> impl IntoResponse {
         content_type = "text/plain"))
 )]
 pub async fn metrics_text(State(state): State<ApiState>) -> impl IntoResponse {
-    let runs = state.runs.stats();
+    let runs = state.executions.runs().stats();
     metrics::executions_kept(runs.kept, runs.kept_bytes);
     let workers = state.workers.stats();
     metrics::workers_at(

@@ -126,7 +126,7 @@ fn unsupported(detail: impl Into<String>) -> Problem {
 }
 
 /// Why a body could not be read.
-fn unread(rejection: BytesRejection) -> Problem {
+pub fn unread(rejection: BytesRejection) -> Problem {
     match rejection {
         BytesRejection::FailedToBufferBody(FailedToBufferBody::LengthLimitError(_)) => {
             Problem::new(
@@ -139,7 +139,8 @@ fn unread(rejection: BytesRejection) -> Problem {
     }
 }
 
-fn json(body: &[u8]) -> Result<ExecutionRequestBody, Problem> {
+/// JSON as one of our bodies; what is wrong is told with its place.
+pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let parsed = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

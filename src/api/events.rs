@@ -57,7 +57,7 @@ pub async fn events(
             })?
         }
     };
-    let events = state.runs.events_after(&id, seen)?;
+    let events = state.executions.events_after(&id, seen).await?;
     let stream = events.map(|event| Ok(rendered(event)));
     Ok(Sse::new(stream).keep_alive(KeepAlive::new().interval(KEEP_ALIVE).text("keep-alive")))
 }

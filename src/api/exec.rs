@@ -99,9 +99,9 @@ pub async fn exec(
     }
     let prefer = Prefer::of(&headers);
     if prefer.respond_async {
-        return Ok(respond_async(&state.runs, request, prefer.wait).await?);
+        return Ok(respond_async(state.executions.runs(), request, prefer.wait).await?);
     }
-    let executed = state.runs.execute(request).await?;
+    let executed = state.executions.runs().execute(request).await?;
     Ok(ended(executed.execution, executed.replayed))
 }
 

@@ -34,6 +34,8 @@ pub struct ListQuery {
     limit: Option<u64>,
     /// Only those that stand so.
     status: Option<Status>,
+    /// Those of this node of the cluster, by name or id, instead of the one that answers.
+    node: Option<String>,
 }
 
 /// How long to wait.
@@ -72,7 +74,7 @@ pub fn execution_id(text: &str) -> Result<ExecutionId, Problem> {
 
 /// List executions.
 ///
-/// The executions of this node that are still kept, newest first, without results and outputs.
+/// The executions of one node that are still kept, newest first, without results and outputs.
 #[utoipa::path(
     get,
     path = "/api/executions",
@@ -100,7 +102,8 @@ pub async fn list(
         limit: limit as usize,
         status: query.status,
     };
-    Ok(Json(state.runs.list(page).into()))
+    let list = state.executions.list(page, query.node.as_deref()).await?;
+    Ok(Json(list.into()))
 }
 
 /// Get an execution.
@@ -127,11 +130,7 @@ pub async fn get(
         return Err(Problem::invalid("wait", detail).hint("ask again when the reply comes"));
     }
     let wait = Duration::from_secs_f64(wait_secs);
-    let execution = if wait.is_zero() {
-        state.runs.get(&id)?
-    } else {
-        state.runs.wait(&id, wait).await?
-    };
+    let execution = state.executions.get(&id, wait).await?;
     Ok(Json(execution.into()))
 }
 
@@ -154,7 +153,7 @@ pub async fn output(
     let id = execution_id(&id)?;
     let query: PageQuery = body::query(&uri)?;
     let part = part(&query)?;
-    let (page, status) = state.runs.output(&id, part)?;
+    let (page, status) = state.executions.output(&id, part).await?;
     Ok(Json(OutputBody::new(&id, page, status)))
 }
 
@@ -201,7 +200,7 @@ pub async fn cancel(
     Path(id): Path<String>,
 ) -> Result<Json<CancelBody>, Problem> {
     let id = execution_id(&id)?;
-    let status = state.runs.cancel_and_wait(&id, CANCEL_WAIT).await?;
+    let status = state.executions.cancel(&id, CANCEL_WAIT).await?;
     Ok(Json(CancelBody::new(&id, status)))
 }
 

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::readiness::NodeState;
 use super::{ApiState, Problem, body};
 use crate::config::Bound;
 
@@ -37,18 +38,6 @@ pub struct HealthBody {
     /// With `verbose`: the figures of this moment.
     #[serde(skip_serializing_if = "Option::is_none")]
     executions: Option<Executions>,
-}
-
-/// Where a node stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum NodeState {
-    /// It takes requests.
-    Ok,
-    /// It does not take requests yet.
-    Starting,
-    /// It takes no more requests.
-    Draining,
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -135,7 +124,7 @@ pub struct HealthQuery {
 
 /// Health.
 ///
-/// 200 while the node takes requests, 503 while it starts and when it stops.
+/// 200 while the node takes requests; 503 while it starts, has no leader, is drained or stops.
 #[utoipa::path(
     get,
     path = "/health",
@@ -144,7 +133,7 @@ pub struct HealthQuery {
     params(HealthQuery),
     responses(
         (status = 200, description = "It takes requests", body = HealthBody),
-        (status = 503, description = "It starts or stops", body = HealthBody),
+        (status = 503, description = "It takes none; `status` says why", body = HealthBody),
     )
 )]
 pub async fn health(State(state): State<ApiState>, uri: Uri) -> Result<Response, Problem> {
@@ -152,7 +141,7 @@ pub async fn health(State(state): State<ApiState>, uri: Uri) -> Result<Response,
     let verbose = query
         .verbose
         .is_some_and(|value| !matches!(value.as_str(), "false" | "0"));
-    let status = node_state(&state);
+    let status = state.ready.get();
     let body = HealthBody {
         status,
         service: "mcp-v8",
@@ -193,34 +182,21 @@ pub async fn livez() -> &'static str {
     tag = "operations",
     responses(
         (status = 200, description = "Ready", body = String, content_type = "text/plain"),
-        (status = 503, description = "Starting or stopping", body = String,
+        (status = 503, description = "Why it is not: `starting`, `no_leader` or `draining`", body = String,
             content_type = "text/plain"),
     )
 )]
-pub async fn readyz(State(state): State<ApiState>) -> (StatusCode, &'static str) {
-    let status = node_state(&state);
-    let text = match status {
-        NodeState::Ok => "ok\n",
-        NodeState::Starting => "starting\n",
-        NodeState::Draining => "draining\n",
-    };
-    (http_status(status), text)
-}
-
-fn node_state(state: &ApiState) -> NodeState {
-    if state.runs.stats().draining {
-        NodeState::Draining
-    } else if state.ready.get() {
-        NodeState::Ok
-    } else {
-        NodeState::Starting
-    }
+pub async fn readyz(State(state): State<ApiState>) -> (StatusCode, String) {
+    let status = state.ready.get();
+    (http_status(status), format!("{}\n", status.as_str()))
 }
 
 fn http_status(status: NodeState) -> StatusCode {
     match status {
         NodeState::Ok => StatusCode::OK,
-        NodeState::Starting | NodeState::Draining => StatusCode::SERVICE_UNAVAILABLE,
+        NodeState::Starting | NodeState::NoLeader | NodeState::Draining => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
     }
 }
 
@@ -258,7 +234,7 @@ fn limits(state: &ApiState) -> Limits {
 }
 
 fn executions(state: &ApiState) -> Executions {
-    let runs = state.runs.stats();
+    let runs = state.executions.runs().stats();
     let workers = state.workers.stats();
     Executions {
         queued: runs.queued,

@@ -17,6 +17,7 @@ mod prefer;
 mod problem;
 mod readiness;
 mod routes;
+mod tags;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -27,19 +28,22 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 pub use guard::Guard;
 pub use problem::Problem;
-pub use readiness::Readiness;
+pub use readiness::{NodeState, Readiness};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::config::{Config, HttpConfig};
 use crate::error_code::ErrorCode;
-use crate::service::run::Runs;
+use crate::service::executions::Executions;
+use crate::service::tags::Tags;
 use crate::workers::Workers;
 
 /// What the handlers need.
 #[derive(Clone)]
 pub struct ApiState {
     /// The executions.
-    pub runs: Runs,
+    pub executions: Executions,
+    /// The tags.
+    pub tags: Tags,
     /// The processes behind them, for reports only.
     pub workers: Workers,
     /// The configuration.

@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::{CONTENT_TYPE, Problem};
 use super::routes::{COMMON_ERRORS, ROUTES};
-use super::{about, events, exec, executions, health};
+use super::{about, events, exec, executions, health, tags};
 use crate::error_code::ErrorCode;
 use crate::wire::{GapBody, LineBody};
 
@@ -23,11 +23,13 @@ use crate::wire::{GapBody, LineBody};
                        own.\n\nA script that fails is a finished execution: the reply is a 200 and \
                        its `status` is not `completed`. A request that is refused is a problem \
                        document (RFC 9457) with a stable `code`.\n\nExecutions are kept in memory by \
-                       the node that ran them, for a limited time and number."
+                       the node that ran them, for a limited time and number; any node of the \
+                       cluster answers for them."
     ),
     servers((url = "/")),
     tags(
         (name = "executions", description = "Code and what came of it"),
+        (name = "tags", description = "Small JSON values that all nodes share"),
         (name = "operations", description = "The node itself"),
     ),
     paths(
@@ -37,6 +39,10 @@ use crate::wire::{GapBody, LineBody};
         executions::output,
         events::events,
         executions::cancel,
+        tags::list,
+        tags::get,
+        tags::put,
+        tags::delete,
         about::openapi_json,
         health::health,
         health::livez,
@@ -103,6 +109,8 @@ fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operati
     match method {
         "get" => item.get.as_mut(),
         "post" => item.post.as_mut(),
+        "put" => item.put.as_mut(),
+        "delete" => item.delete.as_mut(),
         _ => None,
     }
 }

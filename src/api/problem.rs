@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error_code::ErrorCode;
-use crate::service::run;
+use crate::service::{run, tags};
 use crate::wire::Invalid;
 
 /// An error of a request, as RFC 9457 has it.
@@ -124,6 +124,19 @@ impl From<run::Error> for Problem {
         let mut problem = Self::new(error.code(), error.to_string())
             .hint(error.hint())
             .in_field(field);
+        problem.retry_after_ms = error.retry_after_ms();
+        problem
+    }
+}
+
+impl From<tags::Error> for Problem {
+    fn from(error: tags::Error) -> Self {
+        if error.code() == ErrorCode::Internal {
+            tracing::error!(%error, "a tag could not be served");
+        }
+        let mut problem = Self::new(error.code(), error.to_string())
+            .hint(error.hint())
+            .in_field(error.field().map(str::to_owned));
         problem.retry_after_ms = error.retry_after_ms();
         problem
     }

@@ -1,6 +1,6 @@
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{ApiState, about, events, exec, executions, health};
+use super::{ApiState, about, events, exec, executions, health, tags};
 use crate::error_code::ErrorCode;
 
 /// One route: the router and its document are both made from this.
@@ -33,8 +33,41 @@ const EXEC_ERRORS: &[ErrorCode] = &[
     ErrorCode::QueueFull,
     ErrorCode::Draining,
     ErrorCode::Unavailable,
+    ErrorCode::NotMember,
 ];
-const ONE_ERRORS: &[ErrorCode] = &[ErrorCode::InvalidRequest, ErrorCode::ExecutionNotFound];
+const ONE_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::ExecutionNotFound,
+    ErrorCode::ExecutionLost,
+    ErrorCode::NodeUnreachable,
+    ErrorCode::NotMember,
+];
+const TAG_READ_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Lagging,
+];
+const TAG_DELETE_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::TagNotFound,
+    ErrorCode::VersionMismatch,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Overloaded,
+    ErrorCode::OutcomeUnknown,
+];
+const TAG_PUT_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::InvalidJson,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::TagTooLarge,
+    ErrorCode::VersionMismatch,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Overloaded,
+    ErrorCode::OutcomeUnknown,
+];
 
 /// All routes of the API.
 pub const ROUTES: &[Route] = &[
@@ -48,7 +81,11 @@ pub const ROUTES: &[Route] = &[
         method: "get",
         path: "/api/executions",
         handler: || get(executions::list),
-        errors: &[ErrorCode::InvalidRequest],
+        errors: &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::NodeNotFound,
+            ErrorCode::NodeUnreachable,
+        ],
     },
     Route {
         method: "get",
@@ -72,7 +109,37 @@ pub const ROUTES: &[Route] = &[
         method: "post",
         path: "/api/executions/{id}/cancel",
         handler: || post(executions::cancel),
-        errors: &[ErrorCode::ExecutionNotFound],
+        errors: ONE_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/tags",
+        handler: || get(tags::list),
+        errors: TAG_READ_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/tags/{name}",
+        handler: || get(tags::get),
+        errors: &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::TagNotFound,
+            ErrorCode::NotMember,
+            ErrorCode::NoLeader,
+            ErrorCode::Lagging,
+        ],
+    },
+    Route {
+        method: "put",
+        path: "/api/tags/{name}",
+        handler: || put(tags::put),
+        errors: TAG_PUT_ERRORS,
+    },
+    Route {
+        method: "delete",
+        path: "/api/tags/{name}",
+        handler: || delete(tags::delete),
+        errors: TAG_DELETE_ERRORS,
     },
     Route {
         method: "get",

@@ -2,6 +2,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use super::admin::AdminArgs;
 use crate::config::{SandboxMode, Settings};
 use crate::service::run::Language;
 use crate::wire::LanguageName;
@@ -63,6 +64,8 @@ pub enum Command {
     /// Look into images of sessions, and run code from one
     #[command(subcommand)]
     Image(ImageArgs),
+    /// Look after a cluster: its members, its leader, its state
+    Admin(Box<AdminArgs>),
 }
 
 /// How to serve.

@@ -13,7 +13,7 @@ const OTHER_NAMES: [(&str, &str); 4] = [
     ("heap-mb", "MCP_V8_HEAP_MEMORY_MAX"),
 ];
 /// Used by commands that are not the server.
-const OF_COMMANDS: [&str; 1] = ["MCP_V8_URL"];
+const OF_COMMANDS: [&str; 2] = ["MCP_V8_URL", "MCP_V8_ENDPOINTS"];
 /// What Kubernetes sets for a service that is named `mcp-v8`.
 const OF_KUBERNETES: [&str; 2] = ["MCP_V8_SERVICE_", "MCP_V8_PORT"];
 

@@ -50,7 +50,7 @@ async fn local(
     };
     let options = Options::new(config.run.runs_ready, config.sandbox);
     let workers = Workers::start(options).await.context("can't start V8")?;
-    let runs = Runs::start(workers.clone(), config.run);
+    let runs = Runs::alone(workers.clone(), config.run);
     let request = ExecutionRequest {
         code: source.code,
         language: source.language.into(),

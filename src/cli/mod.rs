@@ -1,5 +1,6 @@
 //! The command line: what can be asked of the program, and with which code it ends.
 
+mod admin;
 mod args;
 mod engine;
 mod environment;
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
         Command::Health(args) => run(health::health(args)),
         Command::Engine(args) => run(engine::engine(args)),
         Command::Image(args) => run(image::image(args)),
+        Command::Admin(args) => run(admin::admin(*args)),
     }
 }
 

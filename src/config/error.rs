@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::capacity::DoesNotFit;
+use super::cluster_error::ClusterError;
 
 /// Why a configuration is refused. The flag's name stands for the variable and the file's key too.
 #[derive(Debug, thiserror::Error)]
@@ -68,6 +69,9 @@ pub enum Error {
         "--stateless=false asks for sessions, which this version does not have: leave the flag out"
     )]
     NoSessions,
+    /// What concerns the cluster.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
     /// More executions than the memory holds.
     #[error(transparent)]
     DoesNotFit(#[from] DoesNotFit),

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use super::capacity::{Capacity, Wanted};
 use super::range::{Range, number};
-use super::{Bound, Config, Error, HttpConfig, Machine, RunConfig, Settings, StateConfig};
+use super::{
+    Bound, ClusterConfig, Config, Error, HttpConfig, Machine, RunConfig, Settings, StateConfig,
+};
 
 impl Settings {
     /// What a TOML file says. Its keys are the flags' names without the dashes in front.
@@ -40,11 +42,15 @@ impl Config {
         }
         let drain = Range("drain-timeout-secs", 0, DAY, "seconds")
             .check(settings.drain_timeout_secs.unwrap_or(25))?;
+        let delay = Range("stop-delay-secs", 0, 3600, "seconds")
+            .check(settings.stop_delay_secs.unwrap_or(0))?;
         Ok(Self {
             run,
             state: StateConfig::new(&settings)?,
+            cluster: ClusterConfig::new(&settings)?,
             http,
             sandbox: settings.sandbox.unwrap_or_default(),
+            stop_delay: Duration::from_secs(delay),
             drain_timeout: Duration::from_secs(drain),
             log_format: settings.log_format.unwrap_or_default(),
         })
@@ -80,7 +86,7 @@ fn http(settings: &Settings) -> Result<HttpConfig, Error> {
     })
 }
 
-fn names(flag: &'static str, names: Option<&[String]>) -> Result<Vec<String>, Error> {
+pub(super) fn names(flag: &'static str, names: Option<&[String]>) -> Result<Vec<String>, Error> {
     let names: Vec<String> = names
         .unwrap_or_default()
         .iter()

@@ -5,6 +5,9 @@
 //! [`Machine`] too.
 
 pub mod capacity;
+mod cluster;
+mod cluster_error;
+mod credentials;
 mod error;
 mod http;
 mod load;
@@ -16,6 +19,9 @@ mod state;
 
 use std::time::Duration;
 
+pub use cluster::ClusterConfig;
+pub use cluster_error::ClusterError;
+pub use credentials::{CredentialSource, CredentialsError};
 pub use error::Error;
 pub use http::HttpConfig;
 pub use machine::{Machine, MemorySource};
@@ -31,10 +37,14 @@ pub struct Config {
     pub run: RunConfig,
     /// What one session's state may cost.
     pub state: StateConfig,
+    /// The cluster.
+    pub cluster: ClusterConfig,
     /// The listeners.
     pub http: HttpConfig,
     /// How much of the sandbox must hold.
     pub sandbox: SandboxMode,
+    /// How long a stopping node still takes requests.
+    pub stop_delay: Duration,
     /// How long a stopping node waits for its executions.
     pub drain_timeout: Duration,
     /// The form of the log.

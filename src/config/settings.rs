@@ -1,4 +1,5 @@
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 
@@ -51,6 +52,84 @@ settings! {
     /// Largest request body, in bytes [default: 4194304]
     #[arg(long, value_name = "BYTES", help_heading = "Listening")]
     body_bytes_max: u64,
+
+    /// Directory of everything that this node keeps; without it, it keeps things while it runs
+    #[arg(long, value_name = "PATH", help_heading = "Cluster")]
+    directory_path: PathBuf,
+    /// This node's name in its cluster, the same for as long as its directory lives
+    #[arg(long, value_name = "NAME", help_heading = "Cluster")]
+    node_id: String,
+    /// Address to listen on for other nodes, for `mcp-v8 admin` and for gRPC clients
+    ///
+    /// Without --cluster-secret and --cluster-tls-* only a loopback address is taken.
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Cluster")]
+    cluster_addr: SocketAddr,
+    /// Where other nodes reach this one [default: as --peers has it, else --cluster-addr]
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Cluster")]
+    advertise_addr: String,
+    /// The nodes that form a new cluster, this one among them, comma-separated
+    #[arg(long, value_name = "NAME=HOST:PORT", value_delimiter = ',', help_heading = "Cluster")]
+    peers: Vec<String>,
+    /// Members of a cluster that this node joins, comma-separated
+    #[arg(long, value_name = "HOST:PORT", value_delimiter = ',', help_heading = "Cluster")]
+    join: Vec<String>,
+    /// Wait, empty, until `mcp-v8 admin members add` lets this node in
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "Cluster"
+    )]
+    standby: bool,
+    /// Follow the cluster without a vote until `mcp-v8 admin members promote`
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "Cluster"
+    )]
+    learner: bool,
+    /// What all nodes and operators of a cluster share; 16 bytes at least
+    ///
+    /// The environment or --cluster-secret-file is better: other users see a command line.
+    #[arg(long, value_name = "SECRET", hide_env_values = true, help_heading = "Cluster")]
+    cluster_secret: String,
+    /// File that holds the cluster secret
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
+    cluster_secret_file: PathBuf,
+    /// Certificates of the CA that signs all nodes and operators, in PEM
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
+    cluster_tls_ca: PathBuf,
+    /// This node's certificate, in PEM
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
+    cluster_tls_cert: PathBuf,
+    /// The private key of that certificate, in PEM
+    #[arg(long, value_name = "FILE", help_heading = "Cluster")]
+    cluster_tls_key: PathBuf,
+    /// Name that all nodes' certificates carry [default: the host in each node's address]
+    #[arg(long, value_name = "NAME", help_heading = "Cluster")]
+    cluster_tls_domain: String,
+    /// How often a leader tells that it lives, in milliseconds [default: 100]
+    #[arg(long, value_name = "MS", help_heading = "Cluster")]
+    heartbeat_ms: u64,
+    /// Shortest wait of a follower before it wants to lead, in milliseconds [default: 300]
+    #[arg(long, value_name = "MS", help_heading = "Cluster")]
+    election_ms_min: u64,
+    /// Longest such wait, and the leader's lease before it, in milliseconds [default: 600]
+    #[arg(long, value_name = "MS", help_heading = "Cluster")]
+    election_ms_max: u64,
+    /// How long a node may be silent before its executions count as lost, in seconds [default: 5]
+    #[arg(long, value_name = "SECONDS", help_heading = "Cluster")]
+    node_lease_secs: u64,
+    /// Log since the last snapshot that is worth a new one, in bytes [default: 268435456]
+    ///
+    /// A snapshot is taken when the log has more bytes than this and than the state.
+    #[arg(long, value_name = "BYTES", help_heading = "Cluster")]
+    snapshot_log_bytes: u64,
 
     /// Run code without sessions (all that this version does)
     #[arg(
@@ -163,6 +242,10 @@ settings! {
     /// How long a stopping node waits for its executions, in seconds [default: 25]
     #[arg(long, value_name = "SECONDS", help_heading = "Operating")]
     drain_timeout_secs: u64,
+    /// How long a stopping node still takes requests, so that balancers see /readyz first, in seconds
+    /// [default: 0]
+    #[arg(long, value_name = "SECONDS", help_heading = "Operating")]
+    stop_delay_secs: u64,
     /// Form of the log on the standard error stream; RUST_LOG sets its level [default: text]
     #[arg(long, value_name = "FORM", value_enum, help_heading = "Operating")]
     log_format: LogFormat,

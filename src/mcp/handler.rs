@@ -42,7 +42,7 @@ impl Shared {
     /// Prepares the texts and schemas once.
     pub fn new(state: McpState) -> Arc<Self> {
         Arc::new(Self {
-            tools: Tools::new(state.runs.clone(), state.config.run.clone()),
+            tools: Tools::new(state.executions.clone(), state.config.run.clone()),
             instructions: guide::instructions(&state.config.run),
             state,
         })
@@ -194,7 +194,9 @@ impl ServerHandler for McpHandler {
         request: ReadResourceRequestParams,
         _context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        resources::read(&self.shared.state.runs, &request.uri).map(Into::into)
+        resources::read(&self.shared.state.executions, &request.uri)
+            .await
+            .map(Into::into)
     }
 
     async fn on_custom_request(

@@ -19,13 +19,13 @@ use transport::{StdioError, TransportOptions};
 pub use handler::McpHandler;
 
 use self::handler::Shared;
-use crate::{config::Config, service::run::Runs};
+use crate::{config::Config, service::executions::Executions};
 
 /// What the protocol's side of the node works with.
 #[derive(Clone)]
 pub struct McpState {
     /// The executions.
-    pub runs: Runs,
+    pub executions: Executions,
     /// The configuration.
     pub config: Arc<Config>,
     /// Ends all streams when the node stops.

@@ -1,6 +1,8 @@
 //! Executions as resources: `exec://{id}` is all that is known of one, as JSON, and
 //! `exec://{id}/output` its console output in pages.
 
+use std::time::Duration;
+
 use rmcp::{
     ErrorData,
     model::{
@@ -10,7 +12,10 @@ use rmcp::{
 use serde_json::{Value, json};
 
 use crate::{
-    service::run::{Execution, ExecutionId, OutputQuery, Runs},
+    service::{
+        executions::Executions,
+        run::{Error, Execution, ExecutionId, OutputQuery},
+    },
     wire::ExecutionBody,
 };
 
@@ -75,14 +80,29 @@ enum Address {
 }
 
 /// Reads what an address names.
-pub(super) fn read(runs: &Runs, uri: &str) -> Result<ReadResourceResult, ErrorData> {
-    let unknown = || {
-        let message = format!("there is no resource {uri}, or it is no longer kept");
-        ErrorData::resource_not_found(message, Some(json!({ "uri": uri })))
+pub(super) async fn read(
+    executions: &Executions,
+    uri: &str,
+) -> Result<ReadResourceResult, ErrorData> {
+    let unread = |error: Option<Error>| {
+        let data = Some(json!({ "uri": uri }));
+        match error {
+            Some(error) if error.code().retryable() => {
+                ErrorData::internal_error(error.to_string(), data)
+            }
+            Some(error @ Error::Lost { .. }) => {
+                ErrorData::resource_not_found(error.to_string(), data)
+            }
+            _ => {
+                let message = format!("there is no resource {uri}, or it is no longer kept");
+                ErrorData::resource_not_found(message, data)
+            }
+        }
     };
-    let (contents, is_final) = match parse(uri).ok_or_else(unknown)? {
+    let (contents, is_final) = match parse(uri).ok_or_else(|| unread(None))? {
         Address::Execution(id) => {
-            let execution = runs.get(&id).map_err(|_| unknown())?;
+            let execution = executions.get(&id, Duration::ZERO).await;
+            let execution = execution.map_err(|error| unread(Some(error)))?;
             let is_final = execution.status.is_final();
             let body = serde_json::to_string(&ExecutionBody::from(execution))
                 .expect("an execution has a JSON form");
@@ -91,7 +111,8 @@ pub(super) fn read(runs: &Runs, uri: &str) -> Result<ReadResourceResult, ErrorDa
         }
         Address::Output { id, offset, limit } => {
             let query = OutputQuery::Bytes { offset, limit };
-            let (page, status) = runs.output(&id, query).map_err(|_| unknown())?;
+            let page = executions.output(&id, query).await;
+            let (page, status) = page.map_err(|error| unread(Some(error)))?;
             let is_final = status.is_final();
             let mut meta = json!({
                 "start_byte": page.start_byte,

@@ -1,12 +1,14 @@
 //! The only wiring: listeners, workers, services and front ends, from start to stop.
 
+mod cluster;
 mod listener;
+mod scratch;
 mod stop;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use axum::Router;
@@ -14,15 +16,22 @@ use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::scratch::Scratch;
 use self::stop::Stop;
-use crate::api::{self, ApiState, Readiness};
+use crate::api::{self, ApiState, NodeState, Readiness};
 use crate::config::Config;
+use crate::grpc;
 use crate::mcp::{self, McpState};
+use crate::service::executions::Executions;
 use crate::service::run::Runs;
+use crate::service::tags::Tags;
 use crate::workers::{Options, Workers};
 
 /// After the last execution has ended, replies are still on their way; this bounds the wait for them.
 const CONNECTIONS_END_MAX: Duration = Duration::from_secs(2);
+
+/// A node that is a cluster of its own leads it within this time, or else starts without.
+const ALONE_MAX: Duration = Duration::from_secs(5);
 
 /// Serves until a signal, or until the client on the standard streams goes away.
 pub async fn run(config: Config) -> anyhow::Result<()> {
@@ -34,21 +43,51 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let options = Options::new(config.run.runs_ready, config.sandbox);
     let workers = Workers::start(options).await.context("can't start V8")?;
     tell_limits(&config, &workers);
-    let runs = Runs::start(workers.clone(), config.run.clone());
+    let scratch = match config.cluster.directory {
+        Some(_) => None,
+        None => Some(Scratch::create()?),
+    };
+    let directory = match (&config.cluster.directory, &scratch) {
+        (Some(directory), _) => directory.clone(),
+        (None, scratch) => scratch.as_ref().expect("made above").path().to_owned(),
+    };
+    let http_address = http
+        .as_ref()
+        .and_then(|listener| listener.local_addr().ok());
+    let cluster = cluster::start(&config, directory, http_address).await?;
+    let runs = Runs::start(workers.clone(), config.run.clone(), cluster.incarnation());
+    let executions = Executions::new(runs.clone(), cluster.clone());
+    let tags = Tags::new(cluster.clone());
+    cluster.serve(grpc::routes(&cluster, &runs, &tags));
+    if let Some(address) = cluster.local_address() {
+        tracing::info!(%address, node = %cluster.name(), "listening for other nodes");
+    }
     // Ends what would never end by itself: event streams and the calls of MCP.
     let streams = CancellationToken::new();
     let ready = Readiness::new();
     let mcp = McpState {
-        runs: runs.clone(),
+        executions: executions.clone(),
         config: Arc::clone(&config),
         shutdown: streams.clone(),
     };
     let api = ApiState {
-        runs: runs.clone(),
+        executions,
+        tags,
         workers: workers.clone(),
         config: Arc::clone(&config),
         ready: ready.clone(),
     };
+    let lease = config.cluster.lease;
+    let mut follow = tokio::spawn(cluster::follow(
+        cluster.clone(),
+        runs.clone(),
+        ready.clone(),
+        lease,
+    ));
+    if config.cluster.is_alone() {
+        // Nobody else is waited for, so the first request finds it ready.
+        cluster.member(Instant::now() + ALONE_MAX).await;
+    }
 
     let connections = TaskTracker::new();
     let closing = CancellationToken::new();
@@ -62,7 +101,6 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         anyhow::Ok(())
     };
     let on_streams = http.is_none() && sse.is_none();
-    ready.set(true);
     serve(
         "http",
         http,
@@ -79,17 +117,18 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             &config.http,
         ),
     )?;
-    if on_streams {
-        tracing::info!("speaking MCP on the standard streams; `mcp-v8 --help` tells of other ways");
-        tokio::select! {
-            served = mcp::serve_stdio(mcp) => served?,
-            () = stop.asked() => {}
+    let failed = tokio::select! {
+        failure = &mut follow => Some(failure.expect("it does not panic")),
+        served = wait_for_the_end(on_streams, mcp, &stop) => {
+            served?;
+            None
         }
-    } else {
-        stop.asked().await;
+    };
+    follow.abort();
+    ready.set(NodeState::Draining);
+    if failed.is_none() && !on_streams {
+        tokio::time::sleep(config.stop_delay).await;
     }
-
-    ready.set(false);
     runs.begin_drain();
     // The client on the standard streams is gone, or told us to go: nobody waits for its runs.
     let deadline = if on_streams {
@@ -112,9 +151,23 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             "connections did not end by themselves"
         );
     }
+    cluster.shutdown().await;
     workers.shutdown().await;
+    drop(scratch);
     tracing::info!(cancelled, "stopped");
-    Ok(())
+    failed.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+async fn wait_for_the_end(on_streams: bool, mcp: McpState, stop: &Stop) -> anyhow::Result<()> {
+    if !on_streams {
+        stop.asked().await;
+        return Ok(());
+    }
+    tracing::info!("speaking MCP on the standard streams; `mcp-v8 --help` tells of other ways");
+    tokio::select! {
+        served = mcp::serve_stdio(mcp) => Ok(served?),
+        () = stop.asked() => Ok(()),
+    }
 }
 
 async fn bind(config: &Config, port: Option<u16>) -> anyhow::Result<Option<TcpListener>> {

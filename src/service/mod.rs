@@ -1,3 +1,5 @@
 //! The use cases, one folder each with one cheap-to-clone handle.
 
+pub mod executions;
 pub mod run;
+pub mod tags;

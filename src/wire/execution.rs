@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::{raw, rfc3339};
+use super::rfc3339;
 use crate::error_code::ErrorCode;
+use crate::raw_json;
 use crate::service::run::{ConsoleLevel, Execution, ExecutionError, Status};
 
 /// One execution: where it stands, and when it has ended, what came of it.
@@ -36,7 +37,7 @@ pub struct ExecutionBody {
     pub status: Status,
     /// The value of the last expression as JSON; missing when the value has no JSON, such as
     /// `undefined`, a function or a circular object.
-    #[serde(default, with = "raw", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "raw_json", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "serde_json::Value")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub result: Option<Arc<RawValue>>,

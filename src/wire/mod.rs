@@ -5,12 +5,13 @@
 mod execution;
 mod list;
 mod output;
-mod raw;
 mod request;
+mod tag;
 mod timestamp;
 
 pub use execution::{ErrorBody, ExecutionBody, GapBody, LineBody, LineLevel};
 pub use list::{CancelBody, ExecutionListBody, ExecutionSummary};
 pub use output::OutputBody;
 pub use request::{ExecutionRequestBody, Invalid, LanguageName};
+pub use tag::{PutTagBody, TagBody, TagListBody, TagVersionBody};
 pub use timestamp::rfc3339;

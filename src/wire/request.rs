@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::raw;
+use crate::raw_json;
 use crate::service::run::{ExecutionRequest, Language, LimitOverrides};
 
 /// Code to run.
@@ -24,7 +24,7 @@ pub struct ExecutionRequestBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub language: Option<LanguageName>,
     /// Any JSON value: the script finds it in the global `input`.
-    #[serde(default, with = "raw", skip_serializing_if = "Option::is_none")]
+    #[serde(default, with = "raw_json", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "serde_json::Value")]
     #[schema(value_type = Option<serde_json::Value>)]
     pub input: Option<Arc<RawValue>>,

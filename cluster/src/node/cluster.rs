@@ -173,6 +173,12 @@ impl Cluster {
         self.0.core.member.get().map(|member| member.node)
     }
 
+    /// The leader that it follows, if one is known.
+    pub fn leader(&self) -> Option<u64> {
+        let leader = self.0.core.member.get()?.leader.known()?;
+        Some(leader.node)
+    }
+
     /// How far it is, and whether it has to end.
     pub fn phase(&self) -> watch::Receiver<Phase> {
         self.0.core.phase.subscribe()

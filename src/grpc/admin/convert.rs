@@ -46,11 +46,7 @@ fn phase(phase: &Phase) -> (&'static str, String) {
         Phase::Starting => ("starting", String::new()),
         Phase::Waiting { answered, missing } => (
             "waiting",
-            format!(
-                "answered: {}; missing: {}",
-                list(answered),
-                list(missing)
-            ),
+            format!("answered: {}; missing: {}", list(answered), list(missing)),
         ),
         Phase::Member { .. } => ("member", String::new()),
         Phase::Failed(failure) => ("failed", failure.to_string()),

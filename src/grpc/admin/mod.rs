@@ -12,7 +12,7 @@ use cluster::proto::{
     AddMemberReply, AddMemberRequest, ChangeMemberReply, ChangeMemberRequest, MemberChange,
     MoveLeadReply, MoveLeadRequest, NodeStatusReply, NodeStatusRequest, PurgeLogReply,
     PurgeLogRequest, SetDrainingReply, SetDrainingRequest, SetNodeDraining, StateHashReply,
-    StateHashRequest, Target, TakeSnapshotReply, TakeSnapshotRequest, reply::Outcome,
+    StateHashRequest, TakeSnapshotReply, TakeSnapshotRequest, Target, reply::Outcome,
 };
 use tonic::{Request, Response, Status};
 

@@ -13,7 +13,10 @@ use super::{
 };
 use crate::{
     mcp::console::Listener,
-    service::run::{ExecutionList, ListCursor, ListPage, OutputPage, OutputQuery, Runs, Status},
+    service::{
+        executions::Executions,
+        run::{ExecutionList, ListCursor, ListPage, OutputPage, OutputQuery, Runs, Status},
+    },
     wire::{ExecutionListBody, OutputBody},
 };
 
@@ -22,14 +25,14 @@ const CANCEL_WAIT: Duration = Duration::from_secs(1);
 
 /// Where an execution stands; after a wait, if that is asked for.
 pub(super) async fn get(
-    runs: &Runs,
+    executions: &Executions,
     mut arguments: Arguments,
     mut listener: Listener,
 ) -> Result<CallToolResult, ToolError> {
     let id = execution_id(&mut arguments)?;
     let wait_ms = arguments.number_up_to("wait_ms", WAIT_MS_MAX)?;
     arguments.finish()?;
-    let waiting = runs.wait(&id, Duration::from_millis(wait_ms.unwrap_or(0)));
+    let waiting = executions.get(&id, Duration::from_millis(wait_ms.unwrap_or(0)));
     tokio::pin!(waiting);
     loop {
         tokio::select! {
@@ -40,11 +43,14 @@ pub(super) async fn get(
 }
 
 /// A part of the console output.
-pub(super) fn output(runs: &Runs, mut arguments: Arguments) -> Result<CallToolResult, ToolError> {
+pub(super) async fn output(
+    executions: &Executions,
+    mut arguments: Arguments,
+) -> Result<CallToolResult, ToolError> {
     let id = execution_id(&mut arguments)?;
     let query = output_query(&mut arguments)?;
     arguments.finish()?;
-    let (page, status) = runs.output(&id, query)?;
+    let (page, status) = executions.output(&id, query).await?;
     let text = page_text(&page, query, status);
     Ok(reply::of_body(text, &OutputBody::new(&id, page, status)))
 }
@@ -173,13 +179,13 @@ fn list_text(list: &ExecutionList) -> String {
 
 /// Stops an execution.
 pub(super) async fn cancel(
-    runs: &Runs,
+    executions: &Executions,
     mut arguments: Arguments,
 ) -> Result<CallToolResult, ToolError> {
     let id = execution_id(&mut arguments)?;
     arguments.finish()?;
-    runs.cancel(&id)?;
-    let execution = runs.wait(&id, CANCEL_WAIT).await?;
+    executions.cancel(&id, CANCEL_WAIT).await?;
+    let execution = executions.get(&id, Duration::ZERO).await?;
     Ok(reply::of_execution(execution))
 }
 

@@ -17,22 +17,25 @@ use super::console::Listener;
 use crate::{
     config::RunConfig,
     error_code::ErrorCode,
-    service::run::{self as service, ExecutionId, MalformedCursor, MalformedId, Runs},
+    service::{
+        executions::Executions,
+        run::{self as service, ExecutionId, MalformedCursor, MalformedId},
+    },
 };
 
 /// The tools of one node.
 pub(super) struct Tools {
     list: Vec<Tool>,
-    runs: Runs,
+    executions: Executions,
     config: RunConfig,
 }
 
 impl Tools {
     /// The tools that work on these executions.
-    pub fn new(runs: Runs, config: RunConfig) -> Self {
+    pub fn new(executions: Executions, config: RunConfig) -> Self {
         Self {
             list: definitions::all(&config),
-            runs,
+            executions,
             config,
         }
     }
@@ -55,14 +58,15 @@ impl Tools {
         listener: Listener,
     ) -> Result<CallToolResult, ErrorData> {
         let arguments = Arguments::new(arguments);
-        let runs = &self.runs;
+        let executions = &self.executions;
+        let runs = executions.runs();
         let result = match name {
             "run_js" => run::run_js(runs, &self.config, arguments, listener).await,
             "execution_start" => run::start(runs, arguments),
-            "execution_get" => executions::get(runs, arguments, listener).await,
-            "execution_output" => executions::output(runs, arguments),
+            "execution_get" => executions::get(executions, arguments, listener).await,
+            "execution_output" => executions::output(executions, arguments).await,
             "execution_list" => executions::list(runs, arguments),
-            "execution_cancel" => executions::cancel(runs, arguments).await,
+            "execution_cancel" => executions::cancel(executions, arguments).await,
             _ => {
                 let message = format!("there is no tool {name}; tools/list names them all");
                 return Err(ErrorData::invalid_params(message, None));

@@ -5,11 +5,32 @@ use crate::error_code::ErrorCode;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No such execution.
-    #[error("there is no execution {id} on this node, or it is no longer kept")]
+    #[error("there is no execution {id}, or it is no longer kept")]
     NotFound {
         /// The id that was asked for.
         id: ExecutionId,
     },
+    /// The node that ran it is gone, or was started again since.
+    #[error("execution {id} is lost: node {} that ran it has ended", id.node)]
+    Lost {
+        /// The id that was asked for.
+        id: ExecutionId,
+    },
+    /// The node that has it does not answer.
+    #[error("node {node}, which has the execution, does not answer")]
+    Unreachable {
+        /// The node's id.
+        node: u64,
+    },
+    /// No node is called so.
+    #[error("no node of the cluster is called {name:?}")]
+    NodeNotFound {
+        /// The name that was given.
+        name: String,
+    },
+    /// The node belongs to no cluster yet.
+    #[error("this node belongs to no cluster yet")]
+    NotMember,
     /// All places are taken and the queue is full.
     #[error("all workers are busy and {queue_max} executions are waiting already")]
     QueueFull {
@@ -61,7 +82,7 @@ pub enum Error {
         min: u64,
     },
     /// The node is stopping.
-    #[error("this node is stopping and takes no new executions")]
+    #[error("this node takes no new executions: it is stopping, or an operator drains it")]
     Draining,
     /// No process could be had.
     #[error("no worker process could be had, the code did not run: {reason}")]
@@ -76,6 +97,10 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::NotFound { .. } => ErrorCode::ExecutionNotFound,
+            Self::Lost { .. } => ErrorCode::ExecutionLost,
+            Self::Unreachable { .. } => ErrorCode::NodeUnreachable,
+            Self::NodeNotFound { .. } => ErrorCode::NodeNotFound,
+            Self::NotMember => ErrorCode::NotMember,
             Self::QueueFull { .. } => ErrorCode::QueueFull,
             Self::IdempotencyConflict { .. } => ErrorCode::IdempotencyConflict,
             Self::IdempotencyKeyLength { .. } | Self::LimitTooSmall { .. } => {
@@ -92,7 +117,10 @@ impl Error {
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
             Self::QueueFull { retry_after_ms, .. } => Some(*retry_after_ms),
-            Self::Draining | Self::Unavailable { .. } => Some(1000),
+            Self::Draining
+            | Self::Unavailable { .. }
+            | Self::Unreachable { .. }
+            | Self::NotMember => Some(1000),
             _ => None,
         }
     }
@@ -104,6 +132,14 @@ impl Error {
                 "executions are kept for a limited time and number (--execution-ttl-secs, \
                  --executions-max) and only by the node that ran them"
             }
+            Self::Lost { .. } => {
+                "run the code again: executions are kept in memory by the node that ran them"
+            }
+            Self::Unreachable { .. } => {
+                "repeat the request in a moment: the node comes back, or the execution is lost with it"
+            }
+            Self::NodeNotFound { .. } => "`mcp-v8 admin members` lists the nodes",
+            Self::NotMember => "nothing ran: repeat the request in a moment; /readyz tells more",
             Self::QueueFull { .. } => {
                 "nothing ran: repeat the request after the time in Retry-After; an operator can \
                  raise --runs-max and --queue-max"

@@ -1,7 +1,7 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant as StdInstant};
 
 use futures::Stream;
@@ -33,9 +33,12 @@ struct Inner {
     config: RunConfig,
     admission: Arc<Admission>,
     registry: Registry,
-    node: u64,
+    /// Set once the cluster has given this node its id.
+    node: OnceLock<u64>,
     incarnation: u64,
     draining: AtomicBool,
+    /// An operator keeps new work away, for a time.
+    paused: AtomicBool,
     idle: Notify,
 }
 
@@ -50,17 +53,26 @@ struct Accepted {
 }
 
 impl Runs {
-    /// Executions on these workers. Must be called inside a tokio runtime: finished executions are
-    /// swept out by a loop that ends with the last handle.
-    pub fn start(workers: Workers, config: RunConfig) -> Self {
+    /// Executions of a program that is no node: it is its own first and only one.
+    pub fn alone(workers: Workers, config: RunConfig) -> Self {
+        let runs = Self::start(workers, config, now_ms());
+        runs.set_node(1);
+        runs
+    }
+
+    /// Executions on these workers, in this life of a node; none is taken before [`Self::set_node`]. Must
+    /// be called inside a tokio runtime: finished executions are swept out by a loop that ends with the
+    /// last handle.
+    pub fn start(workers: Workers, config: RunConfig, incarnation: u64) -> Self {
         let inner = Arc::new(Inner {
             admission: Admission::new(config.runs_max, config.queue_max),
             registry: Registry::new(&config),
             workers,
             config,
-            node: 1,
-            incarnation: now_ms(),
+            node: OnceLock::new(),
+            incarnation,
             draining: AtomicBool::new(false),
+            paused: AtomicBool::new(false),
             idle: Notify::new(),
         });
         let weak = Arc::downgrade(&inner);
@@ -77,6 +89,15 @@ impl Runs {
             }
         });
         Self { inner }
+    }
+
+    /// The cluster has given this node its id.
+    ///
+    /// # Panics
+    /// When it had another one.
+    pub fn set_node(&self, node: u64) {
+        let known = *self.inner.node.get_or_init(|| node);
+        assert_eq!(known, node, "a node keeps its id for as long as it lives");
     }
 
     /// Checks the request, lets it into the queue, and starts it. Returns at once; the execution goes
@@ -134,11 +155,12 @@ impl Runs {
             Some(key) => Some(key::of(key, &request)?),
             None => None,
         };
-        let id = ExecutionId::new(inner.node, inner.incarnation);
+        let node = *inner.node.get().ok_or(Error::NotMember)?;
+        let id = ExecutionId::new(node, inner.incarnation);
         let inserted = inner.registry.insert(
             key,
             || {
-                if inner.draining.load(Ordering::SeqCst) {
+                if inner.draining() {
                     return Err(Error::Draining);
                 }
                 inner.admission.admit()
@@ -260,8 +282,13 @@ impl Runs {
             queue_max: self.inner.config.queue_max,
             kept,
             kept_bytes,
-            draining: self.inner.draining.load(Ordering::SeqCst),
+            draining: self.inner.draining(),
         }
+    }
+
+    /// Takes no new executions while an operator wants that.
+    pub fn set_paused(&self, paused: bool) {
+        self.inner.paused.store(paused, Ordering::SeqCst);
     }
 
     /// Takes no new executions from now on.
@@ -306,6 +333,10 @@ impl Runs {
 }
 
 impl Inner {
+    fn draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst) || self.paused.load(Ordering::SeqCst)
+    }
+
     fn cancel(&self, record: &Arc<Record>) {
         record.cancel.cancel();
         if record.status() == Status::Queued {

@@ -8,6 +8,7 @@ use utoipa::ToSchema;
 
 use super::ExecutionId;
 use crate::error_code::ErrorCode;
+use crate::raw_json;
 pub use worker_protocol::{ConsoleLevel, Language};
 
 /// What a caller asks for.
@@ -101,14 +102,15 @@ impl Status {
     }
 }
 
-/// Everything that is known of one execution.
-#[derive(Clone, Debug)]
+/// Everything that is known of one execution. Serialized it is only for other nodes of the cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Execution {
     /// Its id.
     pub id: ExecutionId,
     /// Where it stands.
     pub status: Status,
     /// The value as JSON, when it has one.
+    #[serde(default, with = "raw_json", skip_serializing_if = "Option::is_none")]
     pub result: Option<Arc<RawValue>>,
     /// What a console would print for the value.
     pub result_text: Option<Arc<str>>,
@@ -135,7 +137,7 @@ pub struct Execution {
 }
 
 /// Why an execution did not complete.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExecutionError {
     /// The stable code.
     pub code: ErrorCode,
@@ -172,7 +174,7 @@ pub struct Executed {
 }
 
 /// Which executions to list.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct ListPage {
     /// Where the page before ended.
     pub after: Option<ListCursor>,
@@ -183,7 +185,7 @@ pub struct ListPage {
 }
 
 /// A place in the list of executions; it stays valid when executions come and go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ListCursor(pub(super) u64);
 
 impl std::fmt::Display for ListCursor {
@@ -207,7 +209,7 @@ impl std::str::FromStr for ListCursor {
 pub struct MalformedCursor;
 
 /// A page of executions, newest first.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExecutionList {
     /// The executions, without results and outputs.
     pub executions: Vec<Execution>,
@@ -216,13 +218,14 @@ pub struct ExecutionList {
 }
 
 /// What happens in an execution, as a follower gets it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Event {
     /// One call of the console.
     Line {
         /// Its number, from 1.
         seq: u64,
         /// Its level.
+        #[serde(with = "level_number")]
         level: ConsoleLevel,
         /// Its text, without prefix and line break.
         text: String,
@@ -257,4 +260,25 @@ pub struct RunStats {
     pub kept_bytes: u64,
     /// No new execution is taken.
     pub draining: bool,
+}
+
+/// Between nodes a level is the number that it has between node and worker.
+mod level_number {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    use super::ConsoleLevel;
+
+    pub fn serialize<S: Serializer>(
+        level: &ConsoleLevel,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        i32::from(*level).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<ConsoleLevel, D::Error> {
+        let number = i32::deserialize(deserializer)?;
+        ConsoleLevel::try_from(number).map_err(D::Error::custom)
+    }
 }

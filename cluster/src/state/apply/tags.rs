@@ -6,9 +6,9 @@
 //! | | else | the value; the version is the log index |
 //! | DeleteTag | `if_version` is not the version there is | VERSION_MISMATCH |
 //! | | no tag | NOT_FOUND |
-//! | | else | it goes |
+//! | | else | it goes; the answer is the version that was there |
 
-use super::{Context, Outcome, Stop, Transaction, View, done, limits, refuse, refuse_as, require};
+use super::{Context, Outcome, Stop, Transaction, View, limits, refuse, refuse_as, require};
 use crate::proto::{self, Reason, TagRecord};
 use crate::state::table;
 
@@ -48,11 +48,13 @@ pub(super) fn delete<V: View>(
     if let Some(wanted) = command.if_version {
         require_version(wanted, record.as_ref())?;
     }
-    if record.is_none() {
+    let Some(record) = record else {
         return refuse(Reason::NotFound);
-    }
+    };
     rows.delete(&key)?;
-    Ok(done())
+    Ok(Outcome::TagWritten(proto::TagWritten {
+        version: record.version,
+    }))
 }
 
 fn require_version(wanted: u64, record: Option<&TagRecord>) -> Result<(), Stop> {

@@ -1,7 +1,9 @@
+use serde::{Deserialize, Serialize};
+
 use super::{Output, into_text, left_out};
 
 /// Which part of an output.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OutputQuery {
     /// Whole lines.
     Lines {
@@ -21,7 +23,7 @@ pub enum OutputQuery {
 
 /// A part of an output. Positions are those of the whole output, also where parts were dropped: then
 /// a page ends before the gap, and the next one begins after it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputPage {
     /// The text.
     pub data: String,

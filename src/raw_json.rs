@@ -6,14 +6,16 @@ use std::sync::Arc;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
-pub(super) fn serialize<S: Serializer>(
+/// For `serde(with)`.
+pub fn serialize<S: Serializer>(
     value: &Option<Arc<RawValue>>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     value.as_deref().serialize(serializer)
 }
 
-pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+/// For `serde(with)`.
+pub fn deserialize<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Option<Arc<RawValue>>, D::Error> {
     Ok(Some(Arc::from(Box::<RawValue>::deserialize(deserializer)?)))

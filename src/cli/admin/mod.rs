@@ -1,0 +1,79 @@
+//! `mcp-v8 admin`: what operators ask of a cluster.
+
+mod args;
+mod connection;
+mod error;
+mod maintenance;
+mod members;
+mod perf;
+mod print;
+mod status;
+
+pub use self::args::AdminArgs;
+use self::args::{AdminCommand, CheckCommand, MembersCommand};
+use self::connection::Connection;
+use self::error::AdminError;
+use super::Exit;
+
+/// Does what the command line says.
+pub async fn admin(args: AdminArgs) -> anyhow::Result<Exit> {
+    Ok(match run(&args).await {
+        Ok(exit) => exit,
+        Err(error) => {
+            eprintln!("mcp-v8: {error}");
+            error.exit()
+        }
+    })
+}
+
+async fn run(args: &AdminArgs) -> Result<Exit, AdminError> {
+    let connection = Connection::new(args)?;
+    let form = args.output;
+    match &args.command {
+        AdminCommand::Status => status::status(&connection, form).await,
+        AdminCommand::Members { command } => {
+            match command.as_ref().unwrap_or(&MembersCommand::List) {
+                MembersCommand::List => members::list(&connection, form).await,
+                MembersCommand::Add {
+                    address,
+                    learner,
+                    no_wait,
+                } => members::add(&connection, form, address, *learner, *no_wait).await,
+                MembersCommand::Wait { member, learner } => {
+                    members::wait(&connection, form, member, *learner).await
+                }
+                MembersCommand::Promote { member } => {
+                    members::promote(&connection, form, member).await
+                }
+                MembersCommand::Demote { member, force } => {
+                    members::demote(&connection, form, member, *force).await
+                }
+                MembersCommand::Remove {
+                    member,
+                    drain,
+                    force,
+                } => members::remove(&connection, form, member, *drain, *force).await,
+                MembersCommand::Replace { member, force } => {
+                    members::replace(&connection, form, member, *force).await
+                }
+            }
+        }
+        AdminCommand::TransferLeader { to } => {
+            members::transfer_leader(&connection, form, to.as_deref()).await
+        }
+        AdminCommand::Drain { member, no_wait } => {
+            members::drain(&connection, form, member, *no_wait).await
+        }
+        AdminCommand::Undrain { member } => members::undrain(&connection, form, member).await,
+        AdminCommand::Snapshot { member } => {
+            maintenance::snapshot(&connection, form, member.as_deref()).await
+        }
+        AdminCommand::Purge { member } => {
+            maintenance::purge(&connection, form, member.as_deref()).await
+        }
+        AdminCommand::Hash { scan } => maintenance::hash(&connection, form, *scan).await,
+        AdminCommand::Check {
+            command: CheckCommand::Perf { seconds, clients },
+        } => perf::perf(&connection, form, *seconds, *clients).await,
+    }
+}

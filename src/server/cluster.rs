@@ -1,0 +1,128 @@
+//! The node's part in its cluster: how it is started from the configuration, and what follows from what
+//! becomes of it.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use cluster::node::{Cluster, Facts, Failure, Options, Phase};
+
+use crate::api::{NodeState, Readiness};
+use crate::config::{ClusterConfig, Config};
+use crate::service::run::Runs;
+use crate::workers::Engine;
+
+/// How often the node looks at itself.
+const PERIOD: Duration = Duration::from_millis(100);
+
+/// Starts it; what goes wrong later is in its phase.
+pub(super) async fn start(
+    config: &Config,
+    directory: PathBuf,
+    http: Option<SocketAddr>,
+) -> anyhow::Result<Cluster> {
+    let of = &config.cluster;
+    let credentials = of.credentials.load()?;
+    let options = Options {
+        directory,
+        name: of.name.clone(),
+        listen: of.listen,
+        advertise: of.advertise.clone(),
+        peers: of.peers.clone(),
+        join: of.join.clone(),
+        stay_learner: of.learner,
+        standby: of.standby,
+        credentials,
+        timings: of.timings,
+        lease: of.lease,
+        snapshot_log_bytes: of.snapshot_log_bytes,
+        facts: facts(of, http)?,
+    };
+    Cluster::start(options)
+        .await
+        .context("can't start the node")
+}
+
+fn facts(config: &ClusterConfig, http: Option<SocketAddr>) -> anyhow::Result<Facts> {
+    let engine = Engine::embedded().context("can't load the engine")?;
+    Ok(Facts {
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        cpu_baseline: engine.facts().cpu_baseline.to_string(),
+        engine_id: engine.id().0.to_vec(),
+        http_address: http
+            .map(|address| http_address(config, address))
+            .unwrap_or_default(),
+    })
+}
+
+/// Where operators find the HTTP port: a node that listens on all addresses is known by the host at which
+/// other nodes reach it.
+fn http_address(config: &ClusterConfig, address: SocketAddr) -> String {
+    let named = config
+        .peers
+        .iter()
+        .find(|peer| Some(&peer.name) == config.name.as_ref());
+    let advertised = config
+        .advertise
+        .as_deref()
+        .or(named.map(|peer| peer.address.as_str()))
+        .and_then(|address| Some(address.rsplit_once(':')?.0));
+    match advertised {
+        Some(host) if address.ip().is_unspecified() => format!("{host}:{}", address.port()),
+        _ => address.to_string(),
+    }
+}
+
+/// Keeps what the node takes in step with what it is in its cluster, until it is dropped or the node fails.
+pub(super) async fn follow(
+    cluster: Cluster,
+    runs: Runs,
+    ready: Readiness,
+    lease: Duration,
+) -> Failure {
+    let mut phase = cluster.phase();
+    let mut led = Instant::now();
+    let mut look = tokio::time::interval(PERIOD);
+    loop {
+        match &*phase.borrow_and_update() {
+            Phase::Failed(failure) => return failure.clone(),
+            Phase::Member { node, .. } => runs.set_node(*node),
+            Phase::Starting | Phase::Waiting { .. } => {}
+        }
+        ready.set(state(&cluster, &runs, &mut led, lease));
+        tokio::select! {
+            _ = look.tick() => {}
+            changed = phase.changed() => if changed.is_err() {
+                // Its cluster is gone, so nothing can change any more.
+                return std::future::pending().await;
+            },
+        }
+    }
+}
+
+fn state(cluster: &Cluster, runs: &Runs, led: &mut Instant, lease: Duration) -> NodeState {
+    let Some(record) = cluster
+        .node()
+        .and_then(|node| cluster.state().known_node(node))
+    else {
+        return NodeState::Starting;
+    };
+    if record.incarnation < cluster.incarnation() {
+        // The cluster does not know of this life yet, and would refuse what it writes.
+        return NodeState::Starting;
+    }
+    runs.set_paused(record.draining);
+    if record.draining {
+        return NodeState::Draining;
+    }
+    if cluster.leader().is_some() {
+        *led = Instant::now();
+    }
+    // An election is over before anybody needs to know of it.
+    if led.elapsed() < lease {
+        NodeState::Ok
+    } else {
+        NodeState::NoLeader
+    }
+}

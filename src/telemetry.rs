@@ -6,13 +6,17 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
-/// Starts the log. `RUST_LOG` decides what is in it, else `level`; the MCP library is left out then but
-/// for its errors, since it tells of every request.
+/// Starts the log. `RUST_LOG` decides what is in it, else `level`; the libraries of MCP and Raft are left
+/// out then but for their errors, since they tell of every request and every step.
 ///
 /// A second call changes nothing, so tests in one process may all call it.
 pub fn start(format: LogFormat, level: &str) {
-    let filter = EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| EnvFilter::new(format!("{level},rmcp=error")));
+    let asked = std::env::var("RUST_LOG")
+        .ok()
+        .filter(|asked| !asked.is_empty());
+    let filter = asked
+        .and_then(|asked| EnvFilter::try_new(asked).ok())
+        .unwrap_or_else(|| EnvFilter::new(format!("{level},rmcp=error,openraft=error")));
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);

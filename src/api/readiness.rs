@@ -45,6 +45,16 @@ impl Readiness {
             .send_if_modified(|now| std::mem::replace(now, state) != state);
     }
 
+    /// Waits until it takes requests.
+    pub async fn ok(&self) {
+        // The sender is `self`, so it can't be gone.
+        let _ = self
+            .0
+            .subscribe()
+            .wait_for(|state| *state == NodeState::Ok)
+            .await;
+    }
+
     /// Tells it.
     pub fn get(&self) -> NodeState {
         *self.0.borrow()

@@ -13,6 +13,10 @@ use crate::config::{ClusterConfig, Config};
 use crate::service::run::Runs;
 use crate::workers::Engine;
 
+/// A file of the log.
+const LOG_SEGMENT_BYTES: u64 = 64 << 20;
+/// A node that keeps nothing has a small log: it may be in memory.
+const SCRATCH_LOG_BYTES: u64 = 8 << 20;
 /// How often the node looks at itself.
 const PERIOD: Duration = Duration::from_millis(100);
 
@@ -36,7 +40,14 @@ pub(super) async fn start(
         credentials,
         timings: of.timings,
         lease: of.lease,
-        snapshot_log_bytes: of.snapshot_log_bytes,
+        snapshot_log_bytes: match of.directory {
+            Some(_) => of.snapshot_log_bytes,
+            None => of.snapshot_log_bytes.min(SCRATCH_LOG_BYTES),
+        },
+        log_segment_bytes: match of.directory {
+            Some(_) => LOG_SEGMENT_BYTES,
+            None => SCRATCH_LOG_BYTES,
+        },
         facts: facts(of, http)?,
     };
     Cluster::start(options)
@@ -82,6 +93,7 @@ pub(super) async fn follow(
     lease: Duration,
 ) -> Failure {
     let mut phase = cluster.phase();
+    let mut nodes = cluster.state().watch_nodes();
     let mut led = Instant::now();
     let mut look = tokio::time::interval(PERIOD);
     loop {
@@ -93,6 +105,8 @@ pub(super) async fn follow(
         ready.set(state(&cluster, &runs, &mut led, lease));
         tokio::select! {
             _ = look.tick() => {}
+            // An operator may have drained this one.
+            _ = nodes.changed() => {}
             changed = phase.changed() => if changed.is_err() {
                 // Its cluster is gone, so nothing can change any more.
                 return std::future::pending().await;

@@ -8,7 +8,7 @@ mod stop;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -86,7 +86,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     ));
     if config.cluster.is_alone() {
         // Nobody else is waited for, so the first request finds it ready.
-        cluster.member(Instant::now() + ALONE_MAX).await;
+        let _ = tokio::time::timeout(ALONE_MAX, ready.ok()).await;
     }
 
     let connections = TaskTracker::new();

@@ -82,7 +82,7 @@ async fn not_utf8() {
 #[tokio::test(flavor = "multi_thread")]
 async fn routes() {
     let server = TestServer::start(&[]);
-    let of_none = "/api/executions/e1-19a2b3c4d5e-00112233445566778899";
+    let of_none = "/api/executions/e7-19a2b3c4d5e-00112233445566778899";
     for (path, status, code) in [
         ("/nothing", 404, "not_found"),
         ("/api/executions/nonsense", 404, "execution_not_found"),

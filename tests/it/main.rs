@@ -2,6 +2,7 @@
 //! processes. Nothing here reaches into the crate.
 
 mod api;
+mod cluster;
 mod command_line;
 mod configuration;
 mod exec;

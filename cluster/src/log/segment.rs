@@ -16,6 +16,22 @@ use super::format::SegmentHeader;
 const UNFINISHED: &str = "unfinished";
 const SUFFIX: &str = ".log";
 
+/// The kind of a file system that is memory.
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+/// Gives a file its length and, on a disk, the room for it: else each sync would write the length too, which
+/// is slower, not less safe. In memory the room would be taken from others.
+fn allocate(file: &File, file_bytes: u64) -> io::Result<()> {
+    let is_memory = rustix::fs::fstatfs(file)?.f_type as i64 == TMPFS_MAGIC;
+    if is_memory {
+        return file.set_len(file_bytes);
+    }
+    match rustix::fs::fallocate(file, FallocateFlags::empty(), 0, file_bytes) {
+        Err(Errno::OPNOTSUPP) => file.set_len(file_bytes),
+        result => result.map_err(io::Error::from),
+    }
+}
+
 /// The directory, locked for as long as this lives.
 #[derive(Debug)]
 pub(super) struct Directory {
@@ -97,12 +113,7 @@ impl Directory {
             .map_err(during(Operation::Create))?;
         file.write_all_at(start, 0)
             .map_err(during(Operation::Write))?;
-        match rustix::fs::fallocate(&file, FallocateFlags::empty(), 0, file_bytes) {
-            // Without it each sync writes the file's length too: slower, not less safe.
-            Err(Errno::OPNOTSUPP) => file.set_len(file_bytes),
-            result => result.map_err(io::Error::from),
-        }
-        .map_err(during(Operation::Allocate))?;
+        allocate(&file, file_bytes).map_err(during(Operation::Allocate))?;
         file.sync_all().map_err(during(Operation::Sync))?;
         std::fs::rename(&unfinished, self.segment_path(header.sequence))
             .map_err(during(Operation::Rename))?;

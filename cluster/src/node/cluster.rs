@@ -62,11 +62,15 @@ impl Cluster {
         check(&options)?;
         let raft_config = options.timings.config()?;
         let (directory, name) = (options.directory.clone(), options.name.clone());
+        let segment_bytes = options.log_segment_bytes;
         let opened = tokio::task::spawn_blocking(move || {
             let mut directory = Directory::open(&directory, name.as_ref())?;
             let incarnation = directory.begin_incarnation(now_ms())?;
             let path = directory.path().to_owned();
-            let log = LogStore::open(LogOptions::new(path.join("raft")))?;
+            let log = LogStore::open(LogOptions {
+                segment_bytes,
+                ..LogOptions::new(path.join("raft"))
+            })?;
             let state = StateMachine::open(StateOptions::new(&path))?;
             Ok::<_, StartError>((directory, incarnation, log, state))
         });

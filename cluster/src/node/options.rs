@@ -35,6 +35,8 @@ pub struct Options {
     pub lease: Duration,
     /// A snapshot is taken when the log since the last one has more bytes than this, and than the state.
     pub snapshot_log_bytes: u64,
+    /// How large a file of the log is, in bytes; it goes as a whole.
+    pub log_segment_bytes: u64,
     /// What the cluster is told of this node.
     pub facts: Facts,
 }
@@ -77,6 +79,7 @@ impl Options {
             timings: RaftTimings::default(),
             lease: Duration::from_secs(5),
             snapshot_log_bytes: 256 << 20,
+            log_segment_bytes: 64 << 20,
             facts: Facts::default(),
         }
     }

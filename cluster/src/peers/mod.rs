@@ -197,6 +197,11 @@ impl Peers {
             Some((kind, status)) => {
                 book.refusals.insert(node, kind);
                 let reason = status.message();
+                if kind == RefusalKind::NoMember {
+                    // It is on its way: the cluster is being formed, or it joins.
+                    tracing::debug!(peer = node, reason, "peer is no member yet");
+                    return;
+                }
                 tracing::warn!(
                     peer = node,
                     kind = kind.as_str(),
@@ -205,7 +210,9 @@ impl Peers {
                 );
             }
             None => {
-                book.refusals.remove(&node);
+                if book.refusals.remove(&node) == Some(RefusalKind::NoMember) {
+                    return;
+                }
                 tracing::info!(peer = node, "peer accepts this node again");
             }
         }

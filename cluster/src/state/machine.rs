@@ -54,6 +54,11 @@ impl StateMachine {
         &self.shared
     }
 
+    pub(super) async fn flush(&self) -> Result<(), StoreError> {
+        let shared = Arc::clone(&self.shared);
+        blocking(move || shared.store.flush()).await
+    }
+
     pub(super) async fn apply_batch(&self, entries: Vec<Entry>) -> Result<Vec<Reply>, StoreError> {
         let shared = Arc::clone(&self.shared);
         blocking(move || {

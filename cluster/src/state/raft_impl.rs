@@ -26,6 +26,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     type SnapshotBuilder = SnapshotBuilder;
 
     async fn applied_state(&mut self) -> io::Result<(Option<LogId>, StoredMembership)> {
+        // The log is read again from here on, so it has to be on disk. At a start it is, and nothing waits.
+        self.flush().await.map_err(failed)?;
         Ok(self.shared().store.synced())
     }
 

@@ -315,8 +315,10 @@ async fn wait_idle(connection: &Connection, name: &str) -> Result<(), AdminError
             }
             for channel in connection.channels() {
                 if let Ok(of_node) = connection.status_of(channel, name).await {
+                    // It has to know itself that it is drained, or it may take one more.
+                    let knows = member(&of_node, name).is_some_and(|itself| itself.draining);
                     let left = of_node.executions_running + of_node.executions_queued;
-                    return (left == 0).then_some(());
+                    return (knows && left == 0).then_some(());
                 }
             }
             None

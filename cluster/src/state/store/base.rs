@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -21,6 +22,8 @@ const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// A leaf of the tree must stay below a quarter of this, in bytes: sled puts a larger one into a file of its
 /// own, which it never syncs.
 const SEGMENT_BYTES: usize = 8 * 1024 * 1024;
+/// sled's file of all rows, which it locks.
+const DATA: &str = "db";
 /// The form of rows and header.
 const FORMAT: u32 = 1;
 
@@ -35,6 +38,11 @@ pub(in crate::state) struct Header {
 }
 
 impl Header {
+    /// Nothing was ever applied.
+    pub fn is_unused(&self) -> bool {
+        *self == Self::default()
+    }
+
     /// The membership is a row: it is not written twice.
     pub fn encode(&self) -> Vec<u8> {
         proto::StateHeader {
@@ -78,6 +86,7 @@ pub(in crate::state) struct Base {
 impl Base {
     /// Opens the database of a directory, and makes it where there is none.
     pub fn open(path: &Path) -> Result<(Self, Header), OpenError> {
+        fs::create_dir_all(path).map_err(StoreError::from)?;
         let corrupt = |source| OpenError::Corrupt {
             path: path.to_owned(),
             source,
@@ -88,6 +97,7 @@ impl Base {
             .flush_every_ms(None)
             .segment_size(SEGMENT_BYTES)
             .mode(sled::Mode::HighThroughput);
+        remove_torn_snapshots(path).map_err(StoreError::from)?;
         // sled panics on some kinds of damage: on a thread of its own that is a result.
         let opened = thread::Builder::new()
             .name("state-open".to_owned())
@@ -100,7 +110,11 @@ impl Base {
             Ok(Err(error)) => return Err(corrupt(Some(error.into()))),
             Ok(Ok(database)) => database,
         };
-        let file = File::open(path.join("db")).map_err(StoreError::from)?;
+        let file = File::open(path.join(DATA)).map_err(StoreError::from)?;
+        // sled writes its configuration once, never syncs it, and does not open without it.
+        File::open(path.join("conf"))
+            .and_then(|conf| conf.sync_all())
+            .map_err(StoreError::from)?;
         let base = Self {
             database: Some(database),
             file,
@@ -116,6 +130,17 @@ impl Base {
         base.require_no_blobs()?;
         let header = base.header().map_err(|error| corrupt(Some(error)))?;
         Ok((base, header))
+    }
+
+    /// Makes an empty database that is whole on disk, and closes it.
+    pub fn make(path: &Path) -> Result<(), OpenError> {
+        let (base, _) = Self::open(path)?;
+        drop(base);
+        // Threads of sled's may outlive its handle for a moment; the lock goes with the last of them.
+        let data = File::open(path.join(DATA)).map_err(StoreError::from)?;
+        data.lock().map_err(StoreError::from)?;
+        // Closing has written once more.
+        Ok(sync_tree(path).map_err(StoreError::from)?)
     }
 
     fn database(&self) -> &sled::Db {
@@ -220,6 +245,31 @@ impl Base {
     pub fn retire(&self) {
         self.retired.store(true, Ordering::Relaxed);
     }
+}
+
+/// Makes all files below a directory durable, and their names.
+fn sync_tree(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            sync_tree(&entry.path())?;
+        } else {
+            File::open(entry.path())?.sync_all()?;
+        }
+    }
+    sync_directory(path)
+}
+
+/// sled keeps notes for a quicker start and refuses to open when the power went while it wrote one. It
+/// does as well without.
+fn remove_torn_snapshots(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().ends_with(".generating") {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 impl Drop for Base {

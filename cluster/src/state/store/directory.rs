@@ -7,10 +7,12 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::base::Base;
 use super::{OpenError, StoreError};
 
 const CURRENT: &str = "CURRENT";
 const CURRENT_NEW: &str = "CURRENT.new";
+const UNFINISHED: &str = "unfinished";
 
 /// `state/` of a data directory.
 #[derive(Clone, Debug)]
@@ -43,23 +45,33 @@ impl Directory {
                 number.ok_or(OpenError::CurrentMalformed { path })?
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let known = self.numbers().map_err(StoreError::from)?;
-                // CURRENT is written before the first database is.
-                for number in known {
-                    fs::remove_dir(self.database(number)).map_err(|_| {
-                        OpenError::CurrentMissing {
-                            path: self.path.clone(),
-                        }
-                    })?;
-                }
-                fs::create_dir(self.database(1)).map_err(StoreError::from)?;
-                self.switch(1).map_err(StoreError::from)?;
+                self.make_first()?;
                 1
             }
             Err(error) => return Err(StoreError::from(error).into()),
         };
         self.clean(current).map_err(StoreError::from)?;
         Ok(current)
+    }
+
+    /// Makes the first database under another name, so that one with a number is whole.
+    fn make_first(&self) -> Result<(), OpenError> {
+        let first = self.database(1);
+        for number in self.numbers().map_err(StoreError::from)? {
+            // A first start that lost its power between the two names below.
+            if number != 1 || !Base::open(&first)?.1.is_unused() {
+                let path = self.path.clone();
+                return Err(OpenError::CurrentMissing { path });
+            }
+            fs::remove_dir_all(&first).map_err(StoreError::from)?;
+        }
+        let unfinished = self.path.join(UNFINISHED);
+        if unfinished.try_exists().map_err(StoreError::from)? {
+            fs::remove_dir_all(&unfinished).map_err(StoreError::from)?;
+        }
+        Base::make(&unfinished)?;
+        fs::rename(&unfinished, &first).map_err(StoreError::from)?;
+        Ok(self.switch(1).map_err(StoreError::from)?)
     }
 
     fn clean(&self, current: u64) -> io::Result<()> {

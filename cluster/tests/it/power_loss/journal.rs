@@ -134,15 +134,40 @@ impl Journal {
 
     /// Changes of names that a power loss may undo, in the order in which they were made.
     pub fn unsynced_names(&self) -> Vec<&Record> {
+        let gone = self.gone_directories();
+        // A kernel gives the number of a removed directory away again.
+        let is_gone = |inode: u64, record: &Record| {
+            gone.get(&inode)
+                .is_some_and(|removed| record.sequence < *removed)
+        };
         self.records
             .iter()
             .filter(|record| record.kind.names() && self.counts(record))
             .filter(|record| {
                 let both = record.kind == Kind::Rename;
-                !self.is_synced(record.directory, record)
-                    || (both && !self.is_synced(record.directory2, record))
+                let is_safe = |inode| self.is_synced(inode, record) || is_gone(inode, record);
+                !is_safe(record.directory) || (both && !is_safe(record.directory2))
             })
             .collect()
+    }
+
+    /// Directories whose removal is on the disk, and with it whatever was in them; and when that was.
+    fn gone_directories(&self) -> HashMap<u64, u64> {
+        let mut gone = HashMap::new();
+        let removals = self
+            .records
+            .iter()
+            .filter(|record| record.kind == Kind::Rmdir);
+        // One that holds others is removed after them.
+        for removal in removals.filter(|record| self.counts(record)).rev() {
+            let with_its_parent = gone
+                .get(&removal.directory)
+                .is_some_and(|parent| removal.sequence < *parent);
+            if with_its_parent || self.is_synced(removal.directory, removal) {
+                gone.insert(removal.inode, removal.sequence);
+            }
+        }
+        gone
     }
 
     fn counts(&self, record: &Record) -> bool {

@@ -12,10 +12,10 @@ use openraft::type_config::TypeConfigExt as _;
 use tokio::runtime::Runtime;
 use tokio::task::JoinSet;
 
-use super::draws::Draws;
 use super::log_model::{Call, LogModel};
 use super::machine::Inside;
 use super::trial::{Subject, is_caught_without_fdatasync, survives};
+use crate::draws::Draws;
 
 pub const VICTIM: &str = "log";
 const CALLS: u64 = 2_000;

@@ -11,7 +11,7 @@ use cluster::types::{Entry, EntryPayload, LeaderId, LogId, Member, Membership, V
 use openraft::storage::{RaftLogReader as _, RaftLogStorage as _};
 use prost::Message as _;
 
-use super::draws::Draws;
+use crate::draws::Draws;
 
 /// A call that changes the log.
 #[derive(Clone, Debug, PartialEq)]

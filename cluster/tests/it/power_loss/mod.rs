@@ -5,13 +5,13 @@
 //! left. `../power_loss/README.md` tells what the library models. Two variables set how much is done:
 //! `POWER_LOSS_CRASHES` and `POWER_LOSS_SEED`.
 
-mod draws;
 mod journal;
 mod log_crash;
 mod log_model;
 mod machine;
 mod model_test;
 mod naive_log;
+mod state_crash;
 mod trial;
 mod undo;
 
@@ -25,6 +25,7 @@ fn victim() {
     };
     let done = match name.as_str() {
         log_crash::VICTIM => log_crash::live(&inside),
+        state_crash::VICTIM => state_crash::live(&inside),
         naive_log::VICTIM => naive_log::live(&inside),
         name => model_test::live(name, &inside),
     };

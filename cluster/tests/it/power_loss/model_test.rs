@@ -6,10 +6,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::thread;
 
-use super::draws::Draws;
 use super::journal::{Journal, Kind};
 use super::machine::{End, Inside, Life, Machine};
 use super::undo::{Loss, Undone};
+use crate::draws::Draws;
 
 const BLOCK: usize = 4096;
 const BLOCKS: usize = 64;

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 
-use super::draws::Draws;
 use super::machine::{End, Inside, Life, Machine};
 use super::undo::{Loss, Undone};
+use crate::draws::Draws;
 
 pub const VICTIM: &str = "naive log";
 const GENERATIONS: u64 = 4;

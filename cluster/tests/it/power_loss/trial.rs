@@ -4,10 +4,10 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use super::draws::Draws;
 use super::journal::{Journal, Kind};
 use super::machine::{End, Life, Machine};
 use super::undo::{Loss, Undone};
+use crate::draws::Draws;
 
 /// Crashes of one machine before the next one is taken.
 const GENERATIONS: u64 = 5;

@@ -5,8 +5,8 @@ use std::fs::{self, File};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
-use super::draws::Draws;
 use super::journal::{Journal, Kind, Record};
+use crate::draws::Draws;
 
 const BLOCK: u64 = 4096;
 

@@ -1,0 +1,6 @@
+//! The state: what entries make of it is the same on all nodes, and never changes its form.
+
+pub mod author;
+mod golden;
+mod replicas;
+pub mod stage;

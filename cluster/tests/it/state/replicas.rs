@@ -1,0 +1,108 @@
+//! The same log gives the same state, however it is cut into batches, and whatever is between them:
+//! restarts with and without what waits for the disk, snapshots taken, snapshots installed.
+
+use cluster::state::Table;
+use proptest::prelude::*;
+
+use super::author::{Author, prelude};
+use super::stage::Stage;
+
+/// What happens to a replica between two batches.
+#[derive(Clone, Debug)]
+enum Event {
+    Apply(u64),
+    Reopen {
+        flushed: bool,
+    },
+    TakeSnapshot,
+    /// The leader is ahead by so many entries and sends its whole state.
+    Install(u64),
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        6 => (1_u64..60).prop_map(Event::Apply),
+        1 => any::<bool>().prop_map(|flushed| Event::Reopen { flushed }),
+        1 => Just(Event::TakeSnapshot),
+        1 => (1_u64..80).prop_map(Event::Install),
+    ];
+    proptest::collection::vec(event, 1..16)
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .build()
+        .expect("threads can be started")
+}
+
+async fn replay(author: Author, events: &[Event]) {
+    let directory = tempfile::tempdir().unwrap();
+    let other = tempfile::tempdir().unwrap();
+    let mut replica = Stage::open(directory.path()).unwrap();
+    let mut reference = Stage::open(other.path()).unwrap();
+    for event in events {
+        let next = replica.next();
+        match event {
+            Event::Apply(count) => replica.apply(author.entries(next..next + count)).await,
+            Event::Reopen { flushed } => {
+                replica = replica.reopened(directory.path(), *flushed).await;
+                assert!(
+                    !flushed || replica.next() == next,
+                    "what was flushed is there"
+                );
+            }
+            Event::TakeSnapshot => drop(replica.snapshot().await),
+            Event::Install(ahead) => {
+                let from = reference.next();
+                reference
+                    .apply(author.entries(from..(next + ahead).max(from)))
+                    .await;
+                let snapshot = reference.snapshot().await;
+                replica.install(&snapshot).await;
+            }
+        }
+        // Each entry alone, never a snapshot, never a restart.
+        let (to, from) = (replica.next(), reference.next());
+        for index in from..to {
+            reference.apply(author.entries(index..index + 1)).await;
+        }
+        if let Some(last) = replica.reader.applied() {
+            assert_eq!(
+                Some(replica.hash()),
+                reference.reader.hash_at(last.index),
+                "after {event:?}, at {}",
+                last.index
+            );
+        }
+    }
+    let (index, scanned) = replica.reader.scan_hash().await.unwrap();
+    assert_eq!(replica.next(), index + u64::from(replica.next() > 0));
+    assert_eq!(
+        scanned,
+        replica.hash(),
+        "what is on disk is what was counted"
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #[test]
+    fn every_way_through_the_log_gives_the_same_state(seed: u64, events in events()) {
+        runtime().block_on(replay(Author { seed }, &events));
+    }
+}
+
+/// What the tests above compare has something in each of its tables.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_of_the_tests_fills_every_table() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut stage = Stage::open(directory.path()).unwrap();
+    let entries = prelude().len() as u64 + 1;
+    stage.apply(Author { seed: 1 }.entries(0..entries)).await;
+    let counts = stage.reader.counts();
+    for table in Table::ALL {
+        let rows = counts.get(&table.number()).copied().unwrap_or(0);
+        assert!(rows > 0, "{table:?} is empty: {counts:?}");
+    }
+}

@@ -1,0 +1,12 @@
+//! Several nodes as one service: real processes on loopback, real faults.
+
+mod bootstrap;
+mod faults;
+mod fleet;
+mod forwarding;
+mod history;
+mod linear;
+mod load;
+mod operations;
+mod tags;
+mod wire;

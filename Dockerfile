@@ -9,7 +9,8 @@ FROM debian:bookworm-slim
 RUN apt-get update \
  && apt-get install -y --no-install-recommends tini \
  && rm -rf /var/lib/apt/lists/* \
- && useradd --uid 1000 --create-home --shell /usr/sbin/nologin mcpuser
+ && useradd --uid 1000 --create-home --shell /usr/sbin/nologin mcpuser \
+ && install --directory --owner mcpuser --group mcpuser /data
 COPY --from=build /src/target/release/mcp-v8 /usr/local/bin/mcp-v8
 
 # Defaults by environment and not by the command, so that they hold as well for

@@ -38,6 +38,8 @@ use crate::types::{Member, Raft};
 
 /// After the stop open calls have this long to end.
 const GRACE: Duration = Duration::from_secs(2);
+/// A leader that no majority has confirmed for so long can decide nothing.
+const QUORUM_SILENT_MAX: Duration = Duration::from_secs(2);
 /// A leader that stops hands its lead over in this time, or leaves it to an election.
 const HAND_OVER: Duration = Duration::from_secs(2);
 
@@ -177,10 +179,16 @@ impl Cluster {
         self.0.core.member.get().map(|member| member.node)
     }
 
-    /// The leader that it follows, if one is known.
+    /// The leader that it follows, if one is known; itself only while a majority confirms it.
     pub fn leader(&self) -> Option<u64> {
-        let leader = self.0.core.member.get()?.leader.known()?;
-        Some(leader.node)
+        let member = self.0.core.member.get()?;
+        let leader = member.leader.known()?.node;
+        let confirmed = leader != member.node
+            || self
+                .status()
+                .quorum_silent_for
+                .is_none_or(|silent| silent < QUORUM_SILENT_MAX);
+        confirmed.then_some(leader)
     }
 
     /// How far it is, and whether it has to end.
@@ -308,7 +316,16 @@ fn check(options: &Options) -> Result<(), StartError> {
     if needs_others && options.listen.is_none() {
         return Err(StartError::NoAddress);
     }
+    if let Some(name) = &options.name
+        && !options.peers.is_empty()
+        && options.peers.iter().all(|peer| peer.name != *name)
+    {
+        return Err(StartError::NotAmongPeers { name: name.clone() });
+    }
     if let Some(address) = options.listen {
+        // Before anything is made on disk.
+        let allowed = options.credentials.allowed_bind(address);
+        allowed.map_err(crate::peers::ListenError::from)?;
         let reachable = !address.ip().is_unspecified() || options.advertise.is_some();
         let named = options
             .peers

@@ -18,24 +18,45 @@ const PERIOD: Duration = Duration::from_secs(2);
 /// Ends the node when the others say that it is none of theirs.
 pub(super) async fn lookout_loop(core: Arc<Core>) {
     let member = core.member.get().expect("a member looks out");
+    // Whoever was named to it has to belong to the same cluster; a foreign directory may well find a leader
+    // in its own.
+    let named: BTreeSet<String> = named(&core).collect();
+    let mut confirmed = named.is_empty();
     loop {
-        tokio::time::sleep(PERIOD).await;
-        if member.leader.known().is_some() {
-            continue;
+        if confirmed {
+            tokio::time::sleep(PERIOD).await;
+            if member.leader.known().is_some() {
+                continue;
+            }
         }
         let marker = core.home.marker();
         let request = IdentifyRequest {
             name: marker.name.to_string(),
             directory_id: marker.directory_id.to_vec(),
         };
-        let addresses: Vec<String> = addresses(&core).into_iter().collect();
+        let addresses: Vec<String> = if confirmed {
+            addresses(&core).into_iter().collect()
+        } else {
+            named.iter().cloned().collect()
+        };
         let answers = identify_all(&core.peers, &addresses, &request).await;
         for peer in answers.into_iter().flatten().filter(|peer| peer.member) {
             if let Some(failure) = verdict(&core, member.node, &peer) {
                 return core.fail(failure);
             }
+            confirmed = true;
+        }
+        if !confirmed {
+            tokio::time::sleep(PERIOD).await;
         }
     }
+}
+
+/// The others that this node was started with.
+fn named(core: &Core) -> impl Iterator<Item = String> {
+    let peers = core.options.peers.iter().map(|peer| peer.address.clone());
+    let all = peers.chain(core.options.join.iter().cloned());
+    all.filter(|address| !address.is_empty() && *address != core.address)
 }
 
 fn addresses(core: &Core) -> BTreeSet<String> {
@@ -44,10 +65,8 @@ fn addresses(core: &Core) -> BTreeSet<String> {
         .members
         .into_iter()
         .map(|member| member.address);
-    let named = core.options.peers.iter().map(|peer| peer.address.clone());
     members
-        .chain(named)
-        .chain(core.options.join.iter().cloned())
+        .chain(named(core))
         .filter(|address| !address.is_empty() && *address != core.address)
         .collect()
 }

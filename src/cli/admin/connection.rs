@@ -93,14 +93,7 @@ impl Connection {
                 }
             }
             if Instant::now() >= self.deadline() {
-                return Err(AdminError::NoAnswer {
-                    tried: self
-                        .endpoints
-                        .iter()
-                        .map(|(name, _)| name.clone())
-                        .collect(),
-                    last: last.unwrap_or_default(),
-                });
+                return Err(self.no_answer(last.unwrap_or_default()));
             }
             tokio::time::sleep(PAUSE).await;
         }
@@ -124,11 +117,7 @@ impl Connection {
 
     /// The members, as the node knows them that knows most: the leader, where there is one.
     pub async fn overview(&self) -> Result<NodeStatusReply, AdminError> {
-        let asked = self
-            .call(NodeStatusRequest::default(), async |mut client, request| {
-                client.node_status(request).await
-            })
-            .await?;
+        let asked = self.any_status().await?;
         let leader = asked.leader;
         if leader == 0 || leader == asked.node {
             return Ok(asked);
@@ -139,6 +128,32 @@ impl Connection {
             }
         }
         Ok(asked)
+    }
+
+    /// What the first endpoint knows that answers at all. That takes no election, so nobody waits long.
+    async fn any_status(&self) -> Result<NodeStatusReply, AdminError> {
+        let mut last = String::new();
+        for channel in self.channels() {
+            match self.status_of(channel, "").await {
+                Ok(status) => return Ok(status),
+                Err(status) => match verdict(&status) {
+                    Verdict::Final(error) => return Err(error),
+                    Verdict::Again => status.message().clone_into(&mut last),
+                },
+            }
+        }
+        Err(self.no_answer(last))
+    }
+
+    fn no_answer(&self, last: String) -> AdminError {
+        AdminError::NoAnswer {
+            tried: self
+                .endpoints
+                .iter()
+                .map(|(name, _)| name.clone())
+                .collect(),
+            last,
+        }
     }
 
     /// Looks again and again until what it waits for is there.

@@ -13,6 +13,9 @@ use super::members::{MemberRow, rows};
 use super::print::{columns, hex, print};
 use crate::cli::Exit;
 
+/// A leader that no majority has confirmed for so long can decide nothing.
+const QUORUM_SILENT_MS_MAX: u64 = 2000;
+
 /// The cluster, as far as it answers.
 #[derive(Serialize)]
 struct ClusterStatus {
@@ -110,7 +113,7 @@ fn summary(
     // The newest term knows best who leads.
     let leader = answers
         .values()
-        .filter(|answer| answer.role == "leader")
+        .filter(|answer| answer.role == "leader" && is_confirmed(answer))
         .max_by_key(|answer| answer.term);
     let voters: Vec<_> = overview
         .members
@@ -133,6 +136,13 @@ fn summary(
         members: rows(overview),
         problems: problems(overview, answers, leader),
     }
+}
+
+/// One that is cut off goes on to call itself the leader.
+fn is_confirmed(leader: &NodeStatusReply) -> bool {
+    leader
+        .quorum_silent_ms
+        .is_none_or(|silent| silent < QUORUM_SILENT_MS_MAX)
 }
 
 fn problems(
@@ -246,9 +256,12 @@ fn table(status: &ClusterStatus) -> String {
         })
         .collect();
     let leader = status.leader.as_ref().map_or("none", |leader| &leader.name);
+    let cluster_id = match status.cluster_id.as_str() {
+        "" => "none yet",
+        id => id,
+    };
     let mut text = format!(
-        "cluster {}, leader {leader}, {} of {} voters answer\n\n{}",
-        status.cluster_id,
+        "cluster {cluster_id}, leader {leader}, {} of {} voters answer\n\n{}",
         status.voters_answering,
         status.voters,
         columns(&head, &rows)

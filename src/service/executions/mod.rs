@@ -1,6 +1,7 @@
 //! Executions of the whole cluster: any node answers for those of any other.
 //!
-//! What runs here is in [`Runs`]; `owner` tells from an id where an execution is, `remote` asks there.
+//! What runs here is in [`Runs`]; `owner` tells from an id where an execution is, `remote` asks there. The
+//! futures of the latter are large and rare: they are in boxes.
 
 mod owner;
 mod remote;
@@ -63,7 +64,7 @@ impl Executions {
     /// It is not kept any more, it is lost with its node, or that node does not answer.
     pub async fn get(&self, id: &ExecutionId, wait: Duration) -> Result<Execution, Error> {
         match self.place(id).await? {
-            Some(remote) => remote.get(id, wait).await,
+            Some(remote) => Box::pin(remote.get(id, wait)).await,
             None if wait.is_zero() => self.runs.get(id),
             None => self.runs.wait(id, wait).await,
         }
@@ -79,7 +80,7 @@ impl Executions {
         query: OutputQuery,
     ) -> Result<(OutputPage, Status), Error> {
         match self.place(id).await? {
-            Some(remote) => remote.output(id, query).await,
+            Some(remote) => Box::pin(remote.output(id, query)).await,
             None => self.runs.output(id, query),
         }
     }
@@ -90,7 +91,7 @@ impl Executions {
     /// As [`Self::get`].
     pub async fn cancel(&self, id: &ExecutionId, at_most: Duration) -> Result<Status, Error> {
         match self.place(id).await? {
-            Some(remote) => remote.cancel(id, at_most).await,
+            Some(remote) => Box::pin(remote.cancel(id, at_most)).await,
             None => self.runs.cancel_and_wait(id, at_most).await,
         }
     }
@@ -106,7 +107,7 @@ impl Executions {
         seq: u64,
     ) -> Result<BoxStream<'static, Event>, Error> {
         match self.place(id).await? {
-            Some(remote) => remote.follow(id, seq).await,
+            Some(remote) => Box::pin(remote.follow(id, seq)).await,
             None => Ok(boxed(self.runs.events_after(id, seq)?)),
         }
     }

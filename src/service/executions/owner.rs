@@ -30,7 +30,9 @@ pub(super) async fn of(cluster: &Cluster, id: &ExecutionId) -> Result<Owner, Err
         .is_none_or(|known| known.incarnation < id.incarnation)
     {
         // A life that began a moment ago may not have come to this node's state yet.
-        if let Err(error) = cluster.linearizable(Instant::now() + NEWS_MAX).await {
+        // In a box, since it is rare and its future is large.
+        let news = Box::pin(cluster.linearizable(Instant::now() + NEWS_MAX));
+        if let Err(error) = news.await {
             tracing::debug!(%error, node = id.node, "no news of another node");
         }
         record = cluster.state().known_node(id.node);

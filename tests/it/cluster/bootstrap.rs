@@ -12,10 +12,11 @@ use crate::support::{program, run};
 async fn two_of_three_form_the_cluster_and_the_third_comes_later() {
     let mut fleet = Fleet::of_three_planned();
     fleet.launch(0);
+    let missing = fleet.members[1].endpoint();
     // Alone it waits, and tells for whom.
     wait_until("it to wait", PATIENCE, async || {
         let ended = fleet.admin(&["-o", "json", "status"]).await;
-        ended.out.contains("\"waiting\"") && ended.out.contains("n2")
+        ended.out.contains("\"waiting\"") && ended.out.contains(&missing)
     })
     .await;
     assert!(!fleet.is_ready(0).await);
@@ -144,7 +145,7 @@ async fn the_secret_opens_the_cluster_port() {
 #[tokio::test]
 async fn what_can_not_work_is_refused_at_the_start() {
     let directory = tempfile::tempdir().expect("a directory");
-    let path = directory.path().to_str().expect("UTF-8");
+    let path = directory.path().join("data");
     for (flags, told) in [
         (
             vec!["--cluster-addr", "0.0.0.0:0", "--advertise-addr", "h:1"],
@@ -164,12 +165,12 @@ async fn what_can_not_work_is_refused_at_the_start() {
         (vec!["--node-id", "a", "--join", "h:1"], "--cluster-addr"),
     ] {
         let mut command = program();
-        command
-            .args(["--http-port", "0", "--directory-path", path])
-            .args(&flags);
+        command.args(["--http-port", "0", "--directory-path"]);
+        command.arg(&path).args(&flags);
         let ended = tokio::time::timeout(Duration::from_secs(30), run(&mut command)).await;
         let ended = ended.expect("it ends");
         assert_ne!(ended.code, Some(0));
         assert!(ended.err.contains(told), "{flags:?}: {}", ended.err);
+        assert!(!path.exists(), "what is refused leaves nothing behind");
     }
 }

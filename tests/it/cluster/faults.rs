@@ -49,6 +49,16 @@ async fn settle(fleet: &Fleet, load: Load) -> History {
     history
 }
 
+/// The cluster believes that all nodes live.
+async fn all_live(fleet: &Fleet) {
+    wait_until("all nodes to live", PATIENCE, async || {
+        let status = fleet.status().await;
+        let members = status["members"].as_array().cloned().unwrap_or_default();
+        !members.is_empty() && members.iter().all(|member| member["alive"] == true)
+    })
+    .await;
+}
+
 async fn terms(fleet: &Fleet) -> u64 {
     let status = fleet.status().await;
     let nodes = status["nodes"].as_array().cloned().unwrap_or_default();
@@ -122,12 +132,7 @@ async fn a_leader_is_frozen_for_ten_seconds() {
     })
     .await;
     fleet.members[leader].signal(Signal::CONT);
-    wait_until("the frozen one to live again", PATIENCE, async || {
-        let status = fleet.status().await;
-        let members = status["members"].as_array().cloned().unwrap_or_default();
-        members.iter().all(|member| member["alive"] == true)
-    })
-    .await;
+    all_live(&fleet).await;
     assert_ne!(fleet.leader().await, leader, "the fault hit no leader");
     settle(&fleet, load).await;
 }

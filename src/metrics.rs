@@ -30,6 +30,12 @@ struct Metrics {
     children_ready: IntGauge,
     workers_running: IntGauge,
     zygote_rss_bytes: IntGauge,
+    cluster_is_leader: IntGauge,
+    cluster_has_leader: IntGauge,
+    cluster_term: IntGauge,
+    cluster_applied: IntGauge,
+    cluster_proposals: IntGauge,
+    cluster_state_bytes: IntGauge,
 }
 
 /// The final statuses, in the order of `Metrics::finished`.
@@ -138,6 +144,32 @@ impl Metrics {
                 "mcp_v8_workers_zygote_rss_bytes",
                 "The zygote's resident memory.",
             ),
+            cluster_is_leader: gauge(
+                &registry,
+                "mcp_v8_cluster_is_leader",
+                "1 while this node leads its cluster.",
+            ),
+            cluster_has_leader: gauge(
+                &registry,
+                "mcp_v8_cluster_has_leader",
+                "1 while this node knows a leader.",
+            ),
+            cluster_term: gauge(&registry, "mcp_v8_cluster_term", "Raft's term."),
+            cluster_applied: gauge(
+                &registry,
+                "mcp_v8_cluster_applied_index",
+                "The last entry of the log that is in this node's state.",
+            ),
+            cluster_proposals: gauge(
+                &registry,
+                "mcp_v8_cluster_open_proposals",
+                "Writes of this node that are under way.",
+            ),
+            cluster_state_bytes: gauge(
+                &registry,
+                "mcp_v8_cluster_state_bytes",
+                "Size of the state on disk.",
+            ),
             registry,
         }
     }
@@ -239,6 +271,28 @@ pub fn workers_at(ready: usize, running: usize, zygote_starts: u64, zygote_rss_b
     if let Some(bytes) = zygote_rss_bytes {
         METRICS.zygote_rss_bytes.set(bytes as i64);
     }
+}
+
+/// Shows figures that another part of the program keeps itself.
+///
+/// # Errors
+/// One of them has a name that is taken.
+pub fn register(
+    figures: impl FnOnce(&Registry) -> Result<(), prometheus::Error>,
+) -> Result<(), prometheus::Error> {
+    figures(&METRICS.registry)
+}
+
+/// The node in its cluster, at this moment.
+pub fn cluster_at(status: &cluster::node::Status, proposals_open: usize) {
+    let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+    let leads = status.role == Some(cluster::node::Role::Leader);
+    METRICS.cluster_is_leader.set(i64::from(leads));
+    METRICS.cluster_has_leader.set(i64::from(status.leader.is_some()));
+    METRICS.cluster_term.set(number(status.term));
+    METRICS.cluster_applied.set(number(status.applied_index));
+    METRICS.cluster_proposals.set(number(proposals_open as u64));
+    METRICS.cluster_state_bytes.set(number(status.state_bytes));
 }
 
 /// The content type of [`encode`].

@@ -10,6 +10,7 @@ use cluster::node::{Cluster, Facts, Failure, Options, Phase};
 
 use crate::api::{NodeState, Readiness};
 use crate::config::{ClusterConfig, Config};
+use crate::metrics;
 use crate::service::run::Runs;
 use crate::workers::Engine;
 
@@ -50,9 +51,11 @@ pub(super) async fn start(
         },
         facts: facts(of, http)?,
     };
-    Cluster::start(options)
+    let cluster = Cluster::start(options)
         .await
-        .context("can't start the node")
+        .context("can't start the node")?;
+    metrics::register(|registry| cluster.log_metrics().register(registry))?;
+    Ok(cluster)
 }
 
 fn facts(config: &ClusterConfig, http: Option<SocketAddr>) -> anyhow::Result<Facts> {
@@ -102,6 +105,7 @@ pub(super) async fn follow(
             Phase::Member { node, .. } => runs.set_node(*node),
             Phase::Starting | Phase::Waiting { .. } => {}
         }
+        metrics::cluster_at(&cluster.status(), cluster.proposals_open());
         ready.set(state(&cluster, &runs, &mut led, lease));
         tokio::select! {
             _ = look.tick() => {}

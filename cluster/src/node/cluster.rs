@@ -25,7 +25,7 @@ use super::snapshots::snapshot_loop;
 use super::status::Status;
 use crate::ids::NodeName;
 use crate::leader::Liveness;
-use crate::log::{LogOptions, LogStore};
+use crate::log::{LogMetrics, LogOptions, LogStore};
 use crate::membership::{
     Arrival, Arrived, Directory, Home, Members, PeerService, Standing, unwritable,
 };
@@ -246,6 +246,11 @@ impl Cluster {
     /// Writes of this node that are under way.
     pub fn proposals_open(&self) -> usize {
         self.0.core.proposer.open()
+    }
+
+    /// What the log's writer does, for a registry of figures.
+    pub fn log_metrics(&self) -> &LogMetrics {
+        self.0.core.log.metrics()
     }
 
     /// The way to other nodes.

@@ -288,7 +288,9 @@ pub fn cluster_at(status: &cluster::node::Status, proposals_open: usize) {
     let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
     let leads = status.role == Some(cluster::node::Role::Leader);
     METRICS.cluster_is_leader.set(i64::from(leads));
-    METRICS.cluster_has_leader.set(i64::from(status.leader.is_some()));
+    METRICS
+        .cluster_has_leader
+        .set(i64::from(status.leader.is_some()));
     METRICS.cluster_term.set(number(status.term));
     METRICS.cluster_applied.set(number(status.applied_index));
     METRICS.cluster_proposals.set(number(proposals_open as u64));

@@ -49,7 +49,7 @@ fn each_refusal_says_what_to_write() {
         (format!("{node} --join b:1 --standby"), "--standby"),
         ("--directory-path d --join b:1".into(), "--node-id"),
         ("--node-id n1 --join b:1".into(), "--directory-path"),
-        ("--node-id -n1".into(), "-n1"),
+        ("--node-id=-n1".into(), "-n1"),
         ("--heartbeat-ms 1".into(), "--heartbeat-ms"),
         ("--election-ms-min 100".into(), "--election-ms-min"),
         ("--node-lease-secs 1".into(), "--node-lease-secs"),

@@ -32,7 +32,7 @@ async fn help_and_version_go_to_the_standard_output() {
 #[tokio::test]
 async fn a_flag_that_is_not_known_is_refused() {
     for flag in [
-        "--directory-path=/tmp/x",
+        "--directory=/tmp/x",
         "--s3-bucket=x",
         "--cache-dir=/tmp/x",
         "--htpp-port=1",

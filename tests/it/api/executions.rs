@@ -147,7 +147,7 @@ async fn forgotten_executions_are_not_found() {
     let forgotten = ids[0].as_str();
     for id in [
         forgotten,
-        "e1-1-00000000000000000000",
+        "e7-1-00000000000000000000",
         "nonsense",
         "..%2F..%2Fetc",
     ] {

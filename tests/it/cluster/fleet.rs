@@ -319,10 +319,17 @@ impl Fleet {
         (reply.status(), reply.json().await.expect("JSON"))
     }
 
-    /// All nodes have one state, as they count it and as it is on their disks.
+    /// All nodes have one state, as they count it and as it is on their disks. One that was thought dead has
+    /// to be known to live first.
     pub async fn same_state(&self) {
-        let hashes = self.administer(&["-o", "json", "hash"]).await;
-        let hashes: Value = serde_json::from_str(&hashes).expect("JSON");
+        let mut hashes = Value::Null;
+        wait_until("a hash of each node", PATIENCE, async || {
+            let told = self.admin(&["-o", "json", "hash"]).await;
+            hashes = serde_json::from_str(&told.out).unwrap_or_default();
+            let nodes = hashes["nodes"].as_array().cloned().unwrap_or_default();
+            nodes.len() >= self.members.len() && nodes.iter().all(|node| node["hash"].is_string())
+        })
+        .await;
         let nodes = hashes["nodes"].as_array().expect("a list");
         for node in nodes {
             assert_eq!(node["hash"], nodes[0]["hash"], "{hashes}");

@@ -148,7 +148,7 @@ async fn pump(
         if link_of(&links.borrow_and_update()) == Link::Lossy {
             // Until then, or until the link is another one.
             let draw = getrandom::u32().unwrap_or_default();
-            let late = if draw % 50 == 0 {
+            let late = if draw.is_multiple_of(50) {
                 400
             } else {
                 u64::from(draw % 30)

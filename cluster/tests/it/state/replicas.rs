@@ -37,10 +37,10 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 async fn replay(author: Author, events: &[Event]) {
-    let directory = tempfile::tempdir().unwrap();
-    let other = tempfile::tempdir().unwrap();
-    let mut replica = Stage::open(directory.path()).unwrap();
-    let mut reference = Stage::open(other.path()).unwrap();
+    let directory = tempfile::tempdir().expect("there is room");
+    let other = tempfile::tempdir().expect("there is room");
+    let mut replica = Stage::open(directory.path()).expect("it opens");
+    let mut reference = Stage::open(other.path()).expect("it opens");
     for event in events {
         let next = replica.next();
         match event {
@@ -76,7 +76,7 @@ async fn replay(author: Author, events: &[Event]) {
             );
         }
     }
-    let (index, scanned) = replica.reader.scan_hash().await.unwrap();
+    let (index, scanned) = replica.reader.scan_hash().await.expect("the disk works");
     assert_eq!(replica.next(), index + u64::from(replica.next() > 0));
     assert_eq!(
         scanned,

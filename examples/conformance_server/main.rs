@@ -38,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
     let workers = Workers::start(options).await?;
     let state = McpState {
         executions: Executions::alone(Runs::alone(workers, config.run.clone())),
+        tags: None,
         config,
         shutdown: CancellationToken::new(),
     };

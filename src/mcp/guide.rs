@@ -10,7 +10,8 @@ pub(super) fn instructions(config: &RunConfig) -> String {
          the last expression and the console output. For longer work, or to do other things \
          meanwhile, start it with execution_start and look at it with execution_get, \
          execution_output and execution_cancel. Nothing persists between runs: put all the data \
-         that code needs into `input` or the code itself.",
+         that code needs into `input` or the code itself. What is to be remembered, or shared with \
+         other agents, goes into tags (tag_put, tag_get, tag_list), which code can't reach.",
         duration(config.timeout_ms.max),
     )
 }

@@ -42,7 +42,11 @@ impl Shared {
     /// Prepares the texts and schemas once.
     pub fn new(state: McpState) -> Arc<Self> {
         Arc::new(Self {
-            tools: Tools::new(state.executions.clone(), state.config.run.clone()),
+            tools: Tools::new(
+                state.executions.clone(),
+                state.tags.clone(),
+                state.config.run.clone(),
+            ),
             instructions: guide::instructions(&state.config.run),
             state,
         })

@@ -19,13 +19,18 @@ use transport::{StdioError, TransportOptions};
 pub use handler::McpHandler;
 
 use self::handler::Shared;
-use crate::{config::Config, service::executions::Executions};
+use crate::{
+    config::Config,
+    service::{executions::Executions, tags::Tags},
+};
 
 /// What the protocol's side of the node works with.
 #[derive(Clone)]
 pub struct McpState {
     /// The executions.
     pub executions: Executions,
+    /// The tags; none where the program is no node.
+    pub tags: Option<Tags>,
     /// The configuration.
     pub config: Arc<Config>,
     /// Ends all streams when the node stops.

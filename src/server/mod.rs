@@ -67,6 +67,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let ready = Readiness::new();
     let mcp = McpState {
         executions: executions.clone(),
+        tags: Some(tags.clone()),
         config: Arc::clone(&config),
         shutdown: streams.clone(),
     };

@@ -27,6 +27,10 @@ TOOLS = [
     "execution_output",
     "execution_list",
     "execution_cancel",
+    "tag_put",
+    "tag_get",
+    "tag_list",
+    "tag_delete",
 ]
 ENDLESS = "for (;;) {}"
 
@@ -216,6 +220,26 @@ async def background(mode: str, client: Client) -> None:
     check(mode, "a repeated call gives the same", first == again, (first, again))
 
 
+async def tags(mode: str, client: Client, schemas: dict) -> None:
+    """What one client writes, others read; of two that have read the same, one succeeds."""
+    name = f"clients/{mode}-{time.time_ns()}"
+    value = {"step": 3, "of": [1, None, "\u00fc"]}
+    put = (await client.call_tool("tag_put", {"name": name, "value": value, "if_version": 0})).structured_content
+    got = (await client.call_tool("tag_get", {"name": name})).structured_content
+    jsonschema.validate(got, schemas["tag_get"])
+    check(mode, "a tag is read as written", got["value"] == value, got)
+    check(mode, "with its version", got["version"] == put["version"], (got, put))
+    late = await client.call_tool("tag_put", {"name": name, "value": 1, "if_version": 0})
+    check(mode, "a late write is refused", late.is_error and "version_mismatch" in text_of(late), late)
+    listed = (await client.call_tool("tag_list", {"prefix": name})).structured_content
+    jsonschema.validate(listed, schemas["tag_list"])
+    check(mode, "tags are listed", [tag["name"] for tag in listed["tags"]] == [name], listed)
+    gone = (await client.call_tool("tag_delete", {"name": name})).structured_content
+    check(mode, "a tag is removed", gone["version"] == put["version"], gone)
+    missing = await client.call_tool("tag_get", {"name": name})
+    check(mode, "and then it is gone", missing.is_error and "tag_not_found" in text_of(missing), missing)
+
+
 async def giving_up(mode: str, client: Client) -> None:
     """A call that its client drops stops its run; the list tells it, found by a mark in its output."""
     mark = f"giving up {mode} {time.time_ns()}"
@@ -254,6 +278,7 @@ async def everything(way: str, server, version: str, **options) -> None:
                 schemas = await tools(way, client)
                 await results(way, client, schemas)
                 await errors(way, client, schemas)
+                await tags(way, client, schemas)
                 await console(way, client, heard)
                 await long_output(way, client)
                 await background(way, client)

@@ -26,7 +26,8 @@ impl StateOptions {
             snapshots: data_directory.join("snapshots"),
             overlay_bytes_max: 64 << 20,
             merge_bytes: 4 << 20,
-            merge_delay: Duration::from_millis(100),
+            // Each batch is a sync beside those of the log; and what is settled meanwhile is never written.
+            merge_delay: Duration::from_millis(500),
         }
     }
 }

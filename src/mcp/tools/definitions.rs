@@ -3,6 +3,7 @@ use std::sync::Arc;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
+use super::tags;
 use crate::{
     config::{Bound, RunConfig},
     mcp::guide,
@@ -26,7 +27,15 @@ pub(super) const BYTES_MAX: u64 = 1 << 20;
 pub(super) const BYTES_DEFAULT: u64 = 16 << 10;
 
 /// The tools with this node's numbers in their texts; the same list in the same order each time.
-pub(super) fn all(config: &RunConfig) -> Vec<Tool> {
+pub(super) fn all(config: &RunConfig, has_tags: bool) -> Vec<Tool> {
+    let mut tools = of_executions(config);
+    if has_tags {
+        tools.extend(tags::definitions());
+    }
+    tools
+}
+
+fn of_executions(config: &RunConfig) -> Vec<Tool> {
     let execution = "execution_id";
     vec![
         tool(
@@ -141,7 +150,8 @@ pub(super) fn all(config: &RunConfig) -> Vec<Tool> {
     ]
 }
 
-fn tool(
+/// A tool.
+pub(super) fn tool(
     name: &'static str,
     title: &'static str,
     description: String,
@@ -150,7 +160,8 @@ fn tool(
     Tool::new(name, description, input).with_title(title)
 }
 
-fn input(properties: Value, required: &[&str]) -> Arc<JsonObject> {
+/// What a tool takes: an object with these properties and no others.
+pub(super) fn input(properties: Value, required: &[&str]) -> Arc<JsonObject> {
     let schema = json!({
         "type": "object",
         "properties": properties,
@@ -213,7 +224,8 @@ fn id_property() -> Value {
     })
 }
 
-fn whole(minimum: u64, maximum: u64, default: u64, description: &str) -> Value {
+/// A whole number within bounds.
+pub(super) fn whole(minimum: u64, maximum: u64, default: u64, description: &str) -> Value {
     let mut schema = json!({
         "type": "integer",
         "minimum": minimum,
@@ -239,7 +251,8 @@ fn runs_code() -> ToolAnnotations {
         .open_world(false)
 }
 
-fn only_reads() -> ToolAnnotations {
+/// It changes nothing.
+pub(super) fn only_reads() -> ToolAnnotations {
     ToolAnnotations::new()
         .read_only(true)
         .idempotent(true)
@@ -253,8 +266,8 @@ mod tests {
     #[test]
     fn the_list_is_the_same_each_time_and_follows_the_rules() {
         let config = RunConfig::default();
-        let tools = all(&config);
-        assert_eq!(tools, all(&config));
+        let tools = all(&config, true);
+        assert_eq!(tools, all(&config, true));
         let names: Vec<_> = tools.iter().map(|tool| &*tool.name).collect();
         assert_eq!(names[0], "run_js");
         for tool in &tools {
@@ -287,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_first_argument_that_a_model_reads_is_the_code() {
-        let tools = all(&RunConfig::default());
+        let tools = all(&RunConfig::default(), true);
         let properties = tools[0].input_schema["properties"].as_object().unwrap();
         assert_eq!(properties.keys().next().unwrap(), "code");
         assert_eq!(properties["timeout_ms"]["maximum"], 300_000);

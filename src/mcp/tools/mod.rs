@@ -6,6 +6,7 @@ mod definitions;
 mod executions;
 mod reply;
 mod run;
+mod tags;
 
 use arguments::{ArgumentError, Arguments};
 use rmcp::{
@@ -20,6 +21,7 @@ use crate::{
     service::{
         executions::Executions,
         run::{self as service, ExecutionId, MalformedCursor, MalformedId},
+        tags::{Error as TagError, Tags},
     },
 };
 
@@ -27,15 +29,18 @@ use crate::{
 pub(super) struct Tools {
     list: Vec<Tool>,
     executions: Executions,
+    /// None where the program is no node.
+    tags: Option<Tags>,
     config: RunConfig,
 }
 
 impl Tools {
-    /// The tools that work on these executions.
-    pub fn new(executions: Executions, config: RunConfig) -> Self {
+    /// The tools that work on these executions and tags.
+    pub fn new(executions: Executions, tags: Option<Tags>, config: RunConfig) -> Self {
         Self {
-            list: definitions::all(&config),
+            list: definitions::all(&config, tags.is_some()),
             executions,
+            tags,
             config,
         }
     }
@@ -60,13 +65,18 @@ impl Tools {
         let arguments = Arguments::new(arguments);
         let executions = &self.executions;
         let runs = executions.runs();
-        let result = match name {
-            "run_js" => run::run_js(runs, &self.config, arguments, listener).await,
-            "execution_start" => run::start(runs, arguments),
-            "execution_get" => executions::get(executions, arguments, listener).await,
-            "execution_output" => executions::output(executions, arguments).await,
-            "execution_list" => executions::list(runs, arguments),
-            "execution_cancel" => executions::cancel(executions, arguments).await,
+        let result = match (name, &self.tags) {
+            ("run_js", _) => run::run_js(runs, &self.config, arguments, listener).await,
+            ("execution_start", _) => run::start(runs, arguments),
+            ("execution_get", _) => executions::get(executions, arguments, listener).await,
+            ("execution_output", _) => executions::output(executions, arguments).await,
+            ("execution_list", _) => executions::list(runs, arguments),
+            ("execution_cancel", _) => executions::cancel(executions, arguments).await,
+            // In boxes: what waits for the cluster is large, and this future is part of each call.
+            ("tag_put", Some(tags)) => Box::pin(tags::put(tags, arguments)).await,
+            ("tag_get", Some(tags)) => Box::pin(tags::get(tags, arguments)).await,
+            ("tag_list", Some(tags)) => Box::pin(tags::list(tags, arguments)).await,
+            ("tag_delete", Some(tags)) => Box::pin(tags::delete(tags, arguments)).await,
             _ => {
                 let message = format!("there is no tool {name}; tools/list names them all");
                 return Err(ErrorData::invalid_params(message, None));
@@ -96,6 +106,9 @@ enum ToolError {
     /// The service refused.
     #[error(transparent)]
     Service(#[from] service::Error),
+    /// The tags' service refused.
+    #[error(transparent)]
+    Tags(#[from] TagError),
 }
 
 impl ToolError {
@@ -103,16 +116,20 @@ impl ToolError {
         match self {
             Self::Argument(_) | Self::Id { .. } | Self::Cursor(_) => ErrorCode::InvalidRequest,
             Self::Service(error) => error.code(),
+            Self::Tags(error) => error.code(),
         }
     }
 
     fn text(&self) -> String {
         let mut text = format!("{}: {self}", self.code());
-        if let Self::Service(error) = self {
-            text.push_str(&format!("\nHint: {}", error.hint()));
-            if let Some(retry_after_ms) = error.retry_after_ms() {
-                text.push_str(&format!("\nTry again in {retry_after_ms} ms."));
-            }
+        let (hint, retry_after_ms) = match self {
+            Self::Service(error) => (error.hint(), error.retry_after_ms()),
+            Self::Tags(error) => (error.hint(), error.retry_after_ms()),
+            Self::Argument(_) | Self::Id { .. } | Self::Cursor(_) => return text,
+        };
+        text.push_str(&format!("\nHint: {hint}"));
+        if let Some(retry_after_ms) = retry_after_ms {
+            text.push_str(&format!("\nTry again in {retry_after_ms} ms."));
         }
         text
     }

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn every_argument_of_the_schema_is_understood() {
-        let tools = definitions::all(&RunConfig::default());
+        let tools = definitions::all(&RunConfig::default(), false);
         let start = tools
             .iter()
             .find(|tool| tool.name == "execution_start")

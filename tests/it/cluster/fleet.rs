@@ -39,7 +39,7 @@ pub struct Member {
     pub cluster: u16,
     /// Where others are told that it listens: there, or a wire that leads there.
     pub advertised: u16,
-    flags: Vec<String>,
+    pub flags: Vec<String>,
     child: Option<Child>,
 }
 

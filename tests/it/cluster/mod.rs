@@ -1,6 +1,7 @@
 //! Several nodes as one service: real processes on loopback, real faults.
 
 mod bootstrap;
+mod certificates;
 mod faults;
 mod fleet;
 mod forwarding;

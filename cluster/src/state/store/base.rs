@@ -18,7 +18,7 @@ use crate::state::table::{self, HEADER_KEY, Table};
 use crate::types::{LogId, StoredMembership};
 
 /// What sled may keep in memory, in bytes.
-const CACHE_BYTES: u64 = 64 * 1024 * 1024;
+pub(super) const CACHE_BYTES: u64 = 64 * 1024 * 1024;
 /// A leaf of the tree must stay below a quarter of this, in bytes: sled puts a larger one into a file of its
 /// own, which it never syncs.
 const SEGMENT_BYTES: usize = 8 * 1024 * 1024;

@@ -229,6 +229,12 @@ impl Store {
         &self.snapshots
     }
 
+    /// Whether entries can be applied without waiting for the disk: sled has all of it in its memory, and the
+    /// layers have room.
+    pub fn is_in_memory(&self) -> bool {
+        self.disk_bytes() <= base::CACHE_BYTES && self.bytes() < self.overlay_bytes_max
+    }
+
     fn bytes(&self) -> usize {
         read(&self.layers).bytes()
     }

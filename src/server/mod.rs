@@ -126,11 +126,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }
     };
     follow.abort();
-    ready.set(NodeState::Draining);
-    if failed.is_none() && !on_streams {
+    let delays = failed.is_none() && !on_streams && !config.stop_delay.is_zero();
+    if delays {
+        // Balancers see it first, and what they have sent already is taken.
+        ready.set(NodeState::Draining);
         tokio::time::sleep(config.stop_delay).await;
     }
+    // In this order: who sees that it is not ready is refused from then on.
     runs.begin_drain();
+    ready.set(NodeState::Draining);
     // The client on the standard streams is gone, or told us to go: nobody waits for its runs.
     let deadline = if on_streams {
         Duration::ZERO

@@ -117,7 +117,7 @@ async def errors(mode: str, client: Client, schemas: dict) -> None:
         result = await client.call_tool("run_js", arguments)
         text = text_of(result)
         check(mode, f"tool error: {word}", result.is_error and word in text, result)
-    result = await client.call_tool("execution_get", {"execution_id": "e1-1-" + "0" * 20})
+    result = await client.call_tool("execution_get", {"execution_id": "e7-1-" + "0" * 20})
     check(mode, "unknown execution", "execution_not_found" in text_of(result), result)
     try:
         await client.call_tool("no_such_tool", {})
@@ -184,7 +184,7 @@ async def long_output(mode: str, client: Client) -> None:
     check(mode, "a page by lines", lines == "line number 9998\nline number 9999\n", lines)
     check(mode, "a page tells where it is", "lines 9999-10000 of 10000" in text_of(page), text_of(page))
     try:
-        await client.read_resource("exec://e1-1-" + "0" * 20 + "/output")
+        await client.read_resource("exec://e7-1-" + "0" * 20 + "/output")
         check(mode, "unknown resource", False, "no error")
     except MCPError as error:
         check(mode, "unknown resource", error.error.code in (-32602, -32002), error)

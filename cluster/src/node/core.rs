@@ -140,12 +140,14 @@ impl Core {
             openraft::ServerState::Learner => Some(Role::Learner),
             openraft::ServerState::Shutdown => None,
         };
+        let voters = membership.voter_ids().count();
         status.term = metrics.current_term;
         status.leader = metrics.current_leader;
         status.quorum_silent_for = metrics
             .last_quorum_acked
             .map(|acked| acked.into_inner().elapsed())
-            .filter(|_| status.role == Some(Role::Leader));
+            // A voter alone is a majority, and nobody ever confirms it.
+            .filter(|_| status.role == Some(Role::Leader) && voters > 1);
         status.last_log_index = metrics.last_log_index.unwrap_or(0);
         status.committed_index = index(metrics.cluster_committed);
         status.snapshot_index = index(metrics.snapshot);

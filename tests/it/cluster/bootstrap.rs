@@ -37,6 +37,10 @@ async fn one_node_grows_to_three() {
     fleet.add("n1", &[]);
     fleet.start(0).await;
     assert_eq!(fleet.put(0, "before", json!([1])).await.status(), 200);
+    // Nobody confirms it, so nobody's silence can make it unready.
+    let status = fleet.status().await;
+    assert!(status["nodes"][0]["quorum_silent_ms"].is_null(), "{status}");
+    assert_eq!(status["problems"], json!([]));
     let first = fleet.members[0].endpoint();
     let second = fleet.add("n2", &["--join", &first]);
     fleet.start(second).await;

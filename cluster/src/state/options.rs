@@ -12,7 +12,8 @@ pub struct StateOptions {
     pub snapshots: PathBuf,
     /// Changes that may wait in memory, in bytes; beyond it `apply` waits for the disk.
     pub overlay_bytes_max: usize,
-    /// So many bytes of changes are written without waiting for more.
+    /// So many bytes of changes are written without waiting for more. While a batch is written sled answers
+    /// no reads, so a large one is felt by who writes meanwhile.
     pub merge_bytes: usize,
     /// A change waits at most so long for others to be written with.
     pub merge_delay: Duration,
@@ -25,7 +26,7 @@ impl StateOptions {
             directory: data_directory.join("state"),
             snapshots: data_directory.join("snapshots"),
             overlay_bytes_max: 64 << 20,
-            merge_bytes: 4 << 20,
+            merge_bytes: 256 << 10,
             // Each batch is a sync beside those of the log; and what is settled meanwhile is never written.
             merge_delay: Duration::from_millis(500),
         }

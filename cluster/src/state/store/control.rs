@@ -27,6 +27,8 @@ struct State {
     failed: Option<StoreError>,
     /// When the oldest change that is not being written came.
     since: Option<Instant>,
+    /// What waits is enough for a batch.
+    enough: bool,
 }
 
 /// What the writing thread does next.
@@ -42,11 +44,15 @@ impl Control {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Something was applied.
-    pub fn changed(&self) {
+    /// Something was applied; `enough` tells whether what waits is worth a batch.
+    pub fn changed(&self, enough: bool) {
         let mut state = self.lock();
-        if state.since.is_none() {
+        let first = state.since.is_none();
+        if first {
             state.since = Some(Instant::now());
+        }
+        if first || enough && !state.enough {
+            state.enough |= enough;
             self.changed.notify_all();
         }
     }
@@ -67,17 +73,18 @@ impl Control {
 
     /// Waits, for a while, until there is something to write and nobody minds. After [`Next::Write`] the
     /// thread is writing until [`Control::written`].
-    pub fn next(&self, delay: Duration, is_much: impl Fn() -> bool) -> Next {
+    pub fn next(&self, delay: Duration) -> Next {
         let mut state = self.lock();
         if state.stopped || state.failed.is_some() {
             return Next::Stop;
         }
         let now = Instant::now();
         let due = state.since.map(|since| since + delay);
-        let ready = due.is_some_and(|due| due <= now || state.urgent > 0 || is_much());
+        let ready = due.is_some_and(|due| due <= now || state.urgent > 0 || state.enough);
         if ready && state.pauses == 0 {
             state.writing = true;
             state.since = None;
+            state.enough = false;
             return Next::Write;
         }
         let wait = match due {

@@ -6,15 +6,13 @@ use std::time::Duration;
 
 use super::control::{Control, Next};
 use super::layers::Frozen;
-use super::{Store, StoreError, read, write};
+use super::{Store, StoreError, write};
 use crate::state::table::HEADER_KEY;
 
 /// The thread's own view of the store, which it does not keep alive.
 pub(super) struct Merging {
     pub store: Weak<Store>,
     pub control: Arc<Control>,
-    /// So much is written at once, without waiting for more.
-    pub bytes: usize,
     /// The longest wait for more.
     pub delay: Duration,
 }
@@ -23,9 +21,8 @@ impl Merging {
     /// Runs until the store is closed or fails.
     pub fn run(self) {
         let store = || self.store.upgrade();
-        let is_much = || store().is_some_and(|it| read(&it.layers).active.bytes() >= self.bytes);
         loop {
-            match self.control.next(self.delay, is_much) {
+            match self.control.next(self.delay) {
                 Next::Stop => return,
                 Next::LookAgain => continue,
                 Next::Write => {}

@@ -46,6 +46,7 @@ pub(super) struct Store {
     directory: Directory,
     snapshots: PathBuf,
     overlay_bytes_max: usize,
+    merge_bytes: usize,
     disk_bytes: AtomicU64,
 }
 
@@ -110,12 +111,12 @@ impl Store {
             directory,
             snapshots,
             overlay_bytes_max,
+            merge_bytes,
             disk_bytes,
         });
         let merging = merge::Merging {
             store: Arc::downgrade(&store),
             control: Arc::clone(&store.control),
-            bytes: merge_bytes,
             delay: merge_delay,
         };
         thread::Builder::new()
@@ -136,7 +137,8 @@ impl Store {
             nodes_changed |= nodes;
             replies.push(reply);
         }
-        self.control.changed();
+        let enough = read(&self.layers).active.bytes() >= self.merge_bytes;
+        self.control.changed(enough);
         Ok((replies, nodes_changed))
     }
 
@@ -286,7 +288,7 @@ impl Store {
         };
         old.base.retire();
         drop(pause);
-        self.control.changed();
+        self.control.changed(false);
         Ok(())
     }
 

@@ -6,7 +6,7 @@ use std::io::{self, Seek, Write};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 
-use crate::delta::{Delta, DeltaError};
+use crate::delta::{Delta, DeltaError, TableChange};
 use crate::ids::{EngineId, StateId};
 use crate::image::{ImageError, ImageHeader, ImageWriter};
 use crate::layout::PAGE;
@@ -55,6 +55,7 @@ pub enum FoldError {
 /// A state in the making: what is taken from the old image, and what the deltas changed.
 struct Folded {
     state: StateId,
+    engine: EngineId,
     table: MappingTable,
     present: PageSet,
     /// The pages that were never dropped: those that are not in `changed` are as in the old image.
@@ -76,44 +77,16 @@ pub fn fold<W: Write + Seek>(
     out: W,
 ) -> Result<(ImageHeader, W), FoldError> {
     let mut base = BasePages::new(header, image);
-    let mut folded = Folded {
-        state: header.state(),
-        table: header.table().clone(),
-        present: header.present().clone(),
-        kept: header.present().clone(),
-        changed: BTreeMap::new(),
-    };
-    for (index, (state, delta)) in deltas.iter().enumerate() {
-        if delta.engine != header.engine() {
-            let (found, expected) = (delta.engine, header.engine());
-            return Err(FoldError::Engine {
-                index,
-                found,
-                expected,
-            });
-        }
-        if delta.parent != folded.state {
-            let (parent, state) = (delta.parent, folded.state);
-            return Err(FoldError::Chain {
-                index,
-                parent,
-                state,
-            });
-        }
-        (folded.table, folded.present) = delta
-            .apply(&folded.table, &folded.present, bounds)
-            .map_err(|source| FoldError::Delta { index, source })?;
-        folded.state = *state;
-        folded.add(delta, &mut base).map_err(ImageError::from)?;
-    }
+    let folded = Folded::new(header, &mut base, deltas, bounds)?;
     let Folded {
         state,
+        engine,
         table,
         present,
         changed,
         ..
     } = folded;
-    let mut writer = ImageWriter::new(out, header.engine(), state, table, present)?;
+    let mut writer = ImageWriter::new(out, engine, state, table, present)?;
     let pages: Vec<u64> = writer.present().pages().collect();
     for page in pages {
         let bytes = match changed.get(&page) {
@@ -125,7 +98,93 @@ pub fn fold<W: Write + Seek>(
     Ok(writer.finish()?)
 }
 
+/// The one delta that leads from an image to where `deltas` lead: all that is as in the image is left out.
+///
+/// # Errors
+/// As [`fold`].
+pub fn squash(
+    header: &ImageHeader,
+    image: &File,
+    deltas: &[(StateId, Delta)],
+    bounds: &Bounds,
+) -> Result<Delta, FoldError> {
+    let mut base = BasePages::new(header, image);
+    let folded = Folded::new(header, &mut base, deltas, bounds)?;
+    let Folded {
+        engine,
+        table,
+        present,
+        changed: pages,
+        ..
+    } = folded;
+    let mut changed = PageSet::new();
+    let mut xor = Vec::new();
+    for (page, mut bytes) in pages {
+        if header.present().contains(page) {
+            let before = base.read(page).map_err(ImageError::from)?;
+            bytes
+                .iter_mut()
+                .zip(before)
+                .for_each(|(byte, before)| *byte ^= before);
+            if bytes.iter().all(|byte| *byte == 0) {
+                continue;
+            }
+        }
+        changed.push(page);
+        xor.extend_from_slice(bytes.as_slice());
+    }
+    Ok(Delta {
+        engine,
+        parent: header.state(),
+        table: TableChange::between(header.table(), &table),
+        dropped: header.present().difference(&present),
+        changed,
+        xor,
+    })
+}
+
 impl Folded {
+    fn new(
+        header: &ImageHeader,
+        base: &mut BasePages<'_>,
+        deltas: &[(StateId, Delta)],
+        bounds: &Bounds,
+    ) -> Result<Self, FoldError> {
+        let engine = header.engine();
+        let mut folded = Self {
+            state: header.state(),
+            engine,
+            table: header.table().clone(),
+            present: header.present().clone(),
+            kept: header.present().clone(),
+            changed: BTreeMap::new(),
+        };
+        for (index, (state, delta)) in deltas.iter().enumerate() {
+            if delta.engine != engine {
+                let (found, expected) = (delta.engine, engine);
+                return Err(FoldError::Engine {
+                    index,
+                    found,
+                    expected,
+                });
+            }
+            if delta.parent != folded.state {
+                let (parent, state) = (delta.parent, folded.state);
+                return Err(FoldError::Chain {
+                    index,
+                    parent,
+                    state,
+                });
+            }
+            (folded.table, folded.present) = delta
+                .apply(&folded.table, &folded.present, bounds)
+                .map_err(|source| FoldError::Delta { index, source })?;
+            folded.state = *state;
+            folded.add(delta, base).map_err(ImageError::from)?;
+        }
+        Ok(folded)
+    }
+
     fn add(&mut self, delta: &Delta, base: &mut BasePages<'_>) -> io::Result<()> {
         for page in delta.dropped.pages() {
             self.changed.remove(&page);

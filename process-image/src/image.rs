@@ -117,6 +117,16 @@ impl ImageHeader {
         })
     }
 
+    /// The same image as one of another engine: a base image names its program, and the engine is named by
+    /// both.
+    #[must_use]
+    pub fn of_engine(&self, engine: EngineId) -> Self {
+        Self {
+            engine,
+            ..self.clone()
+        }
+    }
+
     /// Whose state it is.
     pub fn engine(&self) -> EngineId {
         self.engine

@@ -34,6 +34,13 @@ fn a_folded_image_is_the_image_of_the_last_state() {
             folded(&base, &deltas).expect("a good chain"),
             last.image().1
         );
+        // One delta for all of them leads to the same.
+        let (header, bytes) = base.image();
+        let one = squash(&header, &file(&bytes), &deltas, &bounds()).expect("a good chain");
+        assert_eq!(
+            folded(&base, &[(last.id, one)]).expect("a good chain"),
+            last.image().1
+        );
     }
 }
 

@@ -388,6 +388,23 @@ impl Attempt<'_> {
         Ok(ended)
     }
 
+    /// Gives up a run that can't be kept, and tells why.
+    ///
+    /// # Panics
+    /// When it can be.
+    pub fn refuse(self) -> (Ended, Refused) {
+        let Attempt {
+            session,
+            ended,
+            successor,
+        } = self;
+        session.prepare();
+        match successor {
+            Err(refused) => (ended, refused),
+            Ok(_) => panic!("the run can be kept"),
+        }
+    }
+
     /// Gives the run up: nothing has happened.
     pub fn abort(self) -> Ended {
         let Attempt {

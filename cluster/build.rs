@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 7] = ["log", "record", "raft", "peer", "forward", "tag", "admin"];
+const FILES: [&str; 8] = [
+    "log", "record", "raft", "peer", "forward", "blob", "tag", "admin",
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../proto");
@@ -17,6 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".mcp_v8.v1.Entry.command")
         .bytes(".mcp_v8.v1.ProposeRequest.command")
         .bytes(".mcp_v8.v1.SnapshotChunk.data")
+        .bytes(".mcp_v8.v1.BlobChunk.data")
         .compile_fds(descriptors)?;
     Ok(())
 }

@@ -24,7 +24,7 @@ pub enum Purpose {
     Replication,
     /// Small and urgent: heartbeats, votes, leader transfer.
     Heartbeat,
-    /// Whole states.
+    /// Whole states, and blobs.
     Snapshot,
     /// Requests of users and everything else.
     Forward,

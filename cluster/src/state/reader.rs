@@ -13,8 +13,8 @@ use super::machine::blocking;
 use super::store::{Store, StoreError};
 use super::table::{self, Table};
 use crate::proto::{
-    BlobRecord, CommitRecord, EngineRecord, ImageRecord, NodeRecord, SessionRecord, SettingRecord,
-    TagRecord, TaskRecord,
+    BlobRecord, CommitRecord, EngineRecord, IdempotencyRecord, ImageRecord, NodeRecord,
+    SessionRecord, SettingRecord, TagRecord, TaskRecord,
 };
 use crate::types::{LogId, StoredMembership};
 
@@ -192,6 +192,50 @@ impl StateReader {
         }
     }
 
+    /// Sessions whose names begin with a prefix, after one of them, in the order of their names.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn sessions(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<SessionRecord>, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        let (prefix, after) = (table::session_name(prefix), after.map(table::session_name));
+        blocking(move || {
+            let page = rows(&store, prefix, after, limit)?;
+            let mut sessions = Vec::with_capacity(page.rows.len());
+            for (_, id) in page.rows {
+                let key = table::session(&id);
+                // One that went between the two looks is not listed.
+                if let Some(value) = store.get(&key)? {
+                    sessions.push(decode(&key, value)?);
+                }
+            }
+            Ok(Page {
+                rows: sessions,
+                more: page.more,
+            })
+        })
+        .await
+    }
+
+    /// What an idempotency key of a scope has made.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn idempotency(
+        &self,
+        principal: &str,
+        scope: &[u8],
+        key: &str,
+    ) -> Result<Option<IdempotencyRecord>, StoreError> {
+        self.record(table::idempotency_key(principal, scope, key))
+            .await
+    }
+
     /// The commit that made a heap.
     ///
     /// # Errors
@@ -248,30 +292,43 @@ impl StateReader {
         after: Option<Bytes>,
         limit: usize,
     ) -> Result<Page<M>, StoreError> {
-        let limit = limit.min(PAGE_ROWS_MAX);
         let store = Arc::clone(&self.0.store);
         blocking(move || {
-            let to = table::end_of_prefix(&prefix);
-            let mut from = prefix;
-            if let Some(after) = after.filter(|after| *after >= from) {
-                // The first key behind it.
-                from = [&after[..], &[0]].concat().into();
-            }
-            let mut found = Vec::new();
-            store.scan(&from, &to, |key, value| {
-                found.push((key, value));
-                found.len() <= limit
-            })?;
-            let more = found.len() > limit;
-            found.truncate(limit);
-            let rows = found.into_iter().map(|(key, value)| decode(&key, value));
+            let page = rows(&store, prefix, after, limit)?;
+            let decoded = page
+                .rows
+                .into_iter()
+                .map(|(key, value)| decode(&key, value));
             Ok(Page {
-                rows: rows.collect::<Result<_, _>>()?,
-                more,
+                rows: decoded.collect::<Result<_, _>>()?,
+                more: page.more,
             })
         })
         .await
     }
+}
+
+fn rows(
+    store: &Store,
+    prefix: Bytes,
+    after: Option<Bytes>,
+    limit: usize,
+) -> Result<Page<(Bytes, Bytes)>, StoreError> {
+    let limit = limit.min(PAGE_ROWS_MAX);
+    let to = table::end_of_prefix(&prefix);
+    let mut from = prefix;
+    if let Some(after) = after.filter(|after| *after >= from) {
+        // The first key behind it.
+        from = [&after[..], &[0]].concat().into();
+    }
+    let mut found = Vec::new();
+    store.scan(&from, &to, |key, value| {
+        found.push((key, value));
+        found.len() <= limit
+    })?;
+    let more = found.len() > limit;
+    found.truncate(limit);
+    Ok(Page { rows: found, more })
 }
 
 fn decode<M: Message + Default>(key: &[u8], value: Bytes) -> Result<M, StoreError> {

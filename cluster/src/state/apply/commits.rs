@@ -8,8 +8,10 @@
 //! | | the fence is not the one in force | FENCED, `actual` = that |
 //! | | the pointer is not at `parent` | CONFLICT |
 //! | | a heap of the id that is another one | EXISTS |
-//! | | the delta's blob is not known | NOT_DURABLE |
+//! | | the parent has no commit, or one of another engine | NOT_FOUND, INVALID |
+//! | | a blob that it names is not known | NOT_DURABLE |
 //! | | else | the pointer moves; the heap's record is made unless there is one |
+//! | the same without a session | | as above but for pointer and fence; keys belong to the parent |
 //! | PutImage | no commit of the heap | NOT_FOUND |
 //! | | an image, the same or another | nothing, or EXISTS |
 //! | | else | a record |
@@ -25,6 +27,9 @@ pub(super) fn commit<V: View>(
     command: proto::CommitHeap,
 ) -> Result<Outcome, Stop> {
     require(is_valid(&command), Reason::Invalid)?;
+    if command.session_id.is_empty() {
+        return branch(rows, context, command);
+    }
     let key = table::session(&command.session_id);
     let Some(mut session) = rows.record::<SessionRecord>(&key)? else {
         return refuse(Reason::NotFound);
@@ -35,15 +40,9 @@ pub(super) fn commit<V: View>(
         digest: &command.request_digest,
     };
     if let Some(made) = idempotency::made(rows, context, &request)? {
-        let known: Option<CommitRecord> = rows.record(&table::commit(&made))?;
-        return Ok(committed(
-            made,
-            known.map(|known| known.reply).unwrap_or_default(),
-            true,
-        ));
+        return replayed(rows, made);
     }
-    let commit_key = table::commit(&command.heap_id);
-    let known: Option<CommitRecord> = rows.record(&commit_key)?;
+    let known: Option<CommitRecord> = rows.record(&table::commit(&command.heap_id))?;
     if let Some(known) = &known
         && session.heap_id == command.heap_id
         && known.parent == command.parent
@@ -56,16 +55,6 @@ pub(super) fn commit<V: View>(
     }
     require(session.heap_id == command.parent, Reason::Conflict)?;
     require(session.engine_id == command.engine_id, Reason::Invalid)?;
-    match &known {
-        Some(known) => {
-            let same = known.parent == command.parent
-                && known.engine_id == command.engine_id
-                && known.delta == command.delta
-                && known.delta_blob == command.delta_blob;
-            require(same, Reason::Exists)?;
-        }
-        None => blobs::refer(rows, &command.delta_blob)?,
-    }
     idempotency::remember(rows, context, &request, &command.heap_id)?;
     rows.put_bytes(
         table::session_commit(&session.id, session.commits),
@@ -76,23 +65,89 @@ pub(super) fn commit<V: View>(
     context.principal.clone_into(&mut session.principal);
     rows.put(key, &session)?;
     let heap_id = command.heap_id.clone();
-    if known.is_none() {
-        let record = CommitRecord {
-            heap_id: command.heap_id,
-            parent: command.parent,
-            engine_id: command.engine_id,
-            delta: command.delta,
-            delta_blob: command.delta_blob,
-            reply: command.reply,
-            code: command.code,
-            language: command.language,
-            committed_ms: context.time_ms,
-            principal: context.principal.to_owned(),
-            session_id: command.session_id,
-        };
-        rows.put(commit_key, &record)?;
-    }
+    record(rows, context, command, known)?;
     Ok(committed(heap_id, Vec::new(), false))
+}
+
+/// A heap that no session's pointer is moved to. Any node may add one: it takes nothing away.
+fn branch<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    command: proto::CommitHeap,
+) -> Result<Outcome, Stop> {
+    let scope = if command.parent.is_empty() {
+        &command.engine_id
+    } else {
+        &command.parent
+    };
+    let request = idempotency::Request {
+        scope,
+        key: &command.idempotency_key,
+        digest: &command.request_digest,
+    };
+    if let Some(made) = idempotency::made(rows, context, &request)? {
+        return replayed(rows, made);
+    }
+    let known: Option<CommitRecord> = rows.record(&table::commit(&command.heap_id))?;
+    if let Some(known) = known {
+        require(known.parent == command.parent, Reason::Exists)?;
+        return Ok(committed(command.heap_id, known.reply, true));
+    }
+    idempotency::remember(rows, context, &request, &command.heap_id)?;
+    let heap_id = command.heap_id.clone();
+    record(rows, context, command, None)?;
+    Ok(committed(heap_id, Vec::new(), false))
+}
+
+/// Makes the record of a commit, unless it is there and the same.
+fn record<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    command: proto::CommitHeap,
+    known: Option<CommitRecord>,
+) -> Result<(), Stop> {
+    if let Some(known) = known {
+        let same = known.parent == command.parent
+            && known.engine_id == command.engine_id
+            && known.delta == command.delta
+            && known.delta_blob == command.delta_blob;
+        return require(same, Reason::Exists);
+    }
+    let number = match command.parent.is_empty() {
+        true => 0,
+        false => match rows.record::<CommitRecord>(&table::commit(&command.parent))? {
+            Some(parent) => {
+                require(parent.engine_id == command.engine_id, Reason::Invalid)?;
+                parent.number
+            }
+            None => return refuse(Reason::NotFound),
+        },
+    };
+    blobs::refer(rows, &command.delta_blob)?;
+    blobs::refer(rows, &command.record_blob)?;
+    let key = table::commit(&command.heap_id);
+    let record = CommitRecord {
+        heap_id: command.heap_id,
+        parent: command.parent,
+        engine_id: command.engine_id,
+        delta: command.delta,
+        delta_blob: command.delta_blob,
+        reply: command.reply,
+        code: command.code,
+        language: command.language,
+        committed_ms: context.time_ms,
+        principal: context.principal.to_owned(),
+        session_id: command.session_id,
+        record_blob: command.record_blob,
+        number: number.saturating_add(1),
+    };
+    Ok(rows.put(key, &record)?)
+}
+
+fn replayed<V: View>(rows: &mut Transaction<V>, made: Vec<u8>) -> Result<Outcome, Stop> {
+    let known: Option<CommitRecord> = rows.record(&table::commit(&made))?;
+    let reply = known.map(|known| known.reply).unwrap_or_default();
+    Ok(committed(made, reply, true))
 }
 
 fn committed(heap_id: Vec<u8>, reply: Vec<u8>, replayed: bool) -> Outcome {
@@ -104,7 +159,7 @@ fn committed(heap_id: Vec<u8>, reply: Vec<u8>, replayed: bool) -> Outcome {
 }
 
 fn is_valid(command: &proto::CommitHeap) -> bool {
-    limits::random_id(&command.session_id)
+    (limits::random_id(&command.session_id) || command.session_id.is_empty())
         && limits::id(&command.heap_id)
         && command.parent.len() <= limits::ID_BYTES_MAX
         && command.parent != command.heap_id
@@ -112,6 +167,7 @@ fn is_valid(command: &proto::CommitHeap) -> bool {
         && command.delta.is_empty() != command.delta_blob.is_empty()
         && command.delta.len() <= limits::DELTA_BYTES_MAX
         && limits::optional_blob_hash(&command.delta_blob)
+        && limits::optional_blob_hash(&command.record_blob)
         && command.reply.len() <= limits::REPLY_BYTES_MAX
         && command.code.len() <= limits::CODE_BYTES_MAX
         && limits::text(&command.language)

@@ -9,11 +9,19 @@
 //! | | another's, who lives and claimed it less than 2 s ago | CLAIMED_RECENTLY, `actual` = that node |
 //! | | another's | the claimer's; the fence is the log index |
 //! | | its engine is retired | WRONG_STATE |
+//! | CreateSession | a session of the name, or of the id | EXISTS |
+//! | | the heap has no commit, or one of another engine | NOT_FOUND, INVALID |
+//! | | else | a session at that heap, without an owner |
+//! | MoveSession | the pointer is not at `if_heap` | CONFLICT |
+//! | | the heap has no commit, or one of another engine | NOT_FOUND, INVALID |
+//! | | else | the pointer moves, and the log index is the fence: what its owner still runs is not kept |
+//! | RenameSession | another session of the name | EXISTS, or with `replace` that one goes |
+//! | | else | the name |
 //! | DeleteSession | | session and name go; its commits stay for whoever collects garbage |
 
 use super::{Context, Outcome, Stop, Transaction, View, done, engines, limits, nodes};
 use super::{refuse, refuse_as, require};
-use crate::proto::{self, EngineState, Reason, SessionRecord};
+use crate::proto::{self, CommitRecord, EngineState, Reason, SessionRecord};
 use crate::state::table;
 
 /// Within this time after a claim only the end of the owner's life lets another node claim, in ms.
@@ -73,12 +81,122 @@ pub(super) fn claim<V: View>(
         context.principal.clone_into(&mut record.principal);
         rows.put(table::session(&record.id), &record)?;
     }
-    Ok(Outcome::SessionClaimed(proto::SessionClaimed {
+    Ok(claimed(record))
+}
+
+pub(super) fn create<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    command: proto::CreateSession,
+) -> Result<Outcome, Stop> {
+    let fits = limits::name(&command.name)
+        && limits::random_id(&command.session_id)
+        && limits::id(&command.engine_id)
+        && command.heap_id.len() <= limits::ID_BYTES_MAX;
+    require(fits, Reason::Invalid)?;
+    let Some(engine) = engines::get(rows, &command.engine_id)? else {
+        return refuse(Reason::NotFound);
+    };
+    // A branch of what runs in an old engine is no new work for it.
+    let allowed = match command.heap_id.is_empty() {
+        true => engine.state() == EngineState::Allowed,
+        false => engine.state() != EngineState::Retired,
+    };
+    require(allowed, Reason::WrongState)?;
+    let (name_key, key) = (
+        table::session_name(&command.name),
+        table::session(&command.session_id),
+    );
+    let taken = rows.contains(&name_key)? || rows.contains(&key)?;
+    require(!taken, Reason::Exists)?;
+    require_heap(rows, &command.heap_id, &command.engine_id)?;
+    rows.put_bytes(name_key, command.session_id.clone().into())?;
+    let record = SessionRecord {
+        id: command.session_id,
+        name: command.name,
+        heap_id: command.heap_id,
+        engine_id: command.engine_id,
+        fence: context.index,
+        created_ms: context.time_ms,
+        principal: context.principal.to_owned(),
+        ..SessionRecord::default()
+    };
+    rows.put(key, &record)?;
+    Ok(claimed(record))
+}
+
+pub(super) fn move_to<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    command: proto::MoveSession,
+) -> Result<Outcome, Stop> {
+    let fits =
+        limits::random_id(&command.session_id) && command.heap_id.len() <= limits::ID_BYTES_MAX;
+    require(fits, Reason::Invalid)?;
+    let key = table::session(&command.session_id);
+    let Some(mut record) = rows.record::<SessionRecord>(&key)? else {
+        return refuse(Reason::NotFound);
+    };
+    if let Some(expected) = &command.if_heap {
+        require(record.heap_id == *expected, Reason::Conflict)?;
+    }
+    require_heap(rows, &command.heap_id, &record.engine_id)?;
+    record.heap_id = command.heap_id;
+    record.fence = context.index;
+    context.principal.clone_into(&mut record.principal);
+    rows.put(key, &record)?;
+    Ok(claimed(record))
+}
+
+pub(super) fn rename<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    command: proto::RenameSession,
+) -> Result<Outcome, Stop> {
+    let fits = limits::random_id(&command.session_id) && limits::name(&command.name);
+    require(fits, Reason::Invalid)?;
+    let key = table::session(&command.session_id);
+    let Some(mut record) = rows.record::<SessionRecord>(&key)? else {
+        return refuse(Reason::NotFound);
+    };
+    if record.name == command.name {
+        return Ok(claimed(record));
+    }
+    let name_key = table::session_name(&command.name);
+    if let Some(other) = rows.get(&name_key)? {
+        require(command.replace, Reason::Exists)?;
+        rows.delete(&table::session(&other))?;
+    }
+    rows.delete(&table::session_name(&record.name))?;
+    rows.put_bytes(name_key, command.session_id.into())?;
+    record.name = command.name;
+    context.principal.clone_into(&mut record.principal);
+    rows.put(key, &record)?;
+    Ok(claimed(record))
+}
+
+/// A heap that there is, of the engine; none is the engine's base image.
+fn require_heap<V: View>(
+    rows: &mut Transaction<V>,
+    heap: &[u8],
+    engine: &[u8],
+) -> Result<(), Stop> {
+    if heap.is_empty() {
+        return Ok(());
+    }
+    match rows.record::<CommitRecord>(&table::commit(heap))? {
+        Some(commit) => require(commit.engine_id == engine, Reason::Invalid),
+        None => refuse(Reason::NotFound),
+    }
+}
+
+fn claimed(record: SessionRecord) -> Outcome {
+    Outcome::SessionClaimed(proto::SessionClaimed {
         fence: record.fence,
         session_id: record.id,
         heap_id: record.heap_id,
         engine_id: record.engine_id,
-    }))
+    })
 }
 
 pub(super) fn delete<V: View>(

@@ -200,6 +200,18 @@ pub fn prelude() -> Vec<Kind> {
         Kind::RemoveNode(proto::RemoveNode { node: 4 }),
         Kind::ClaimSession(claim(1, 1)),
         Kind::DeleteSession(proto::DeleteSession { session_id: id(1) }),
+        Kind::CreateSession(create_session(2, 1)),
+        Kind::MoveSession(proto::MoveSession {
+            session_id: id(2),
+            heap_id: Vec::new(),
+            if_heap: Some(id(1)),
+        }),
+        Kind::RenameSession(proto::RenameSession {
+            session_id: id(2),
+            name: "session-2b".to_owned(),
+            replace: false,
+        }),
+        Kind::CommitHeap(branch(2, 1)),
     ]
 }
 
@@ -227,6 +239,29 @@ fn commit(fence: u64, heap: u64, parent: u64) -> proto::CommitHeap {
         language: "javascript".to_owned(),
         idempotency_key: format!("heap-{heap}"),
         request_digest: hash(heap),
+        record_blob: Vec::new(),
+    }
+}
+
+/// One that belongs to no session, and is too long to stand in the entry.
+fn branch(heap: u64, parent: u64) -> proto::CommitHeap {
+    proto::CommitHeap {
+        session_id: Vec::new(),
+        delta: Vec::new(),
+        delta_blob: hash(0),
+        reply: Vec::new(),
+        code: String::new(),
+        record_blob: hash(0),
+        ..commit(0, heap, parent)
+    }
+}
+
+fn create_session(session: u64, heap: u64) -> proto::CreateSession {
+    proto::CreateSession {
+        session_id: id(session),
+        name: format!("session-{session}"),
+        heap_id: if heap == 0 { Vec::new() } else { id(heap) },
+        engine_id: id(0),
     }
 }
 
@@ -261,7 +296,7 @@ fn draw(draws: &mut Draws) -> Kind {
     let few = draws.below(6);
     let tag = format!("tag-{}", draws.below(40));
     let if_version = draws.once_in(4).then(|| draws.below(200));
-    match draws.below(30) {
+    match draws.below(34) {
         0 => register(node),
         1 => up(node, incarnation),
         2 => Kind::NodeDown(proto::NodeDown { node, incarnation }),
@@ -307,6 +342,18 @@ fn draw(draws: &mut Draws) -> Kind {
             before_ms: 1_700_000_000_000 + draws.below(4000),
             limit: 3,
         }),
+        18 => Kind::CreateSession(create_session(few, draws.below(7))),
+        19 => Kind::MoveSession(proto::MoveSession {
+            session_id: id(few),
+            heap_id: id(1 + draws.below(6)),
+            if_heap: draws.once_in(2).then(|| id(1 + draws.below(6))),
+        }),
+        20 => Kind::RenameSession(proto::RenameSession {
+            session_id: id(few),
+            name: format!("session-{}", draws.below(8)),
+            replace: draws.once_in(2),
+        }),
+        21 => Kind::CommitHeap(branch(1 + few, draws.below(7))),
         _ => {
             let length = match draws.below(20) {
                 0 => draws.below(60_000),

@@ -107,11 +107,29 @@ pub enum ErrorCode {
     Overloaded,
     /// The write was not confirmed in time: it may have taken effect or not.
     OutcomeUnknown,
+    /// This node runs without sessions.
+    SessionsOff,
+    /// No session has that name.
+    SessionNotFound,
+    /// A session has that name already.
+    SessionExists,
+    /// No such heap, or it is not kept any more.
+    HeapNotFound,
+    /// The session does not stand at the heap that the caller named.
+    HeapMismatch,
+    /// Another node has taken the session over; nothing is kept of the run.
+    SessionMoved,
+    /// This node does not have the engine that made the heap, or an operator has closed it.
+    EngineUnavailable,
+    /// The bytes of a commit are lost or damaged; earlier heaps still open.
+    HeapDamaged,
+    /// What a run changed could not be kept on enough nodes; nothing is kept of the run.
+    NotDurable,
 }
 
 impl ErrorCode {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 48] = [
+    pub const ALL: [Self; 57] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::UnsupportedMediaType,
@@ -160,6 +178,15 @@ impl ErrorCode {
         Self::Lagging,
         Self::Overloaded,
         Self::OutcomeUnknown,
+        Self::SessionsOff,
+        Self::SessionNotFound,
+        Self::SessionExists,
+        Self::HeapNotFound,
+        Self::HeapMismatch,
+        Self::SessionMoved,
+        Self::EngineUnavailable,
+        Self::HeapDamaged,
+        Self::NotDurable,
     ];
 
     /// The code as callers see it.
@@ -213,6 +240,15 @@ impl ErrorCode {
             Self::Lagging => "lagging",
             Self::Overloaded => "overloaded",
             Self::OutcomeUnknown => "outcome_unknown",
+            Self::SessionsOff => "sessions_off",
+            Self::SessionNotFound => "session_not_found",
+            Self::SessionExists => "session_exists",
+            Self::HeapNotFound => "heap_not_found",
+            Self::HeapMismatch => "heap_mismatch",
+            Self::SessionMoved => "session_moved",
+            Self::EngineUnavailable => "engine_unavailable",
+            Self::HeapDamaged => "heap_damaged",
+            Self::NotDurable => "not_durable",
         }
     }
 
@@ -267,6 +303,15 @@ impl ErrorCode {
             Self::Lagging => "The node lags behind the cluster",
             Self::Overloaded => "Too many writes are under way",
             Self::OutcomeUnknown => "The write was not confirmed in time",
+            Self::SessionsOff => "This node has no sessions",
+            Self::SessionNotFound => "There is no such session",
+            Self::SessionExists => "There is such a session already",
+            Self::HeapNotFound => "There is no such heap",
+            Self::HeapMismatch => "The session stands at another heap",
+            Self::SessionMoved => "Another node has taken the session over",
+            Self::EngineUnavailable => "The heap's engine is not available",
+            Self::HeapDamaged => "The heap can't be restored",
+            Self::NotDurable => "What the run changed could not be kept",
         }
     }
 
@@ -277,24 +322,33 @@ impl ErrorCode {
         match self {
             Self::InvalidRequest | Self::InvalidJson | Self::LimitTooLarge => 400,
             Self::HostNotAllowed | Self::OriginNotAllowed => 403,
-            Self::NotFound | Self::ExecutionNotFound | Self::TagNotFound | Self::NodeNotFound => {
-                404
-            }
+            Self::NotFound
+            | Self::ExecutionNotFound
+            | Self::TagNotFound
+            | Self::NodeNotFound
+            | Self::SessionNotFound
+            | Self::HeapNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::NotAcceptable => 406,
-            Self::VersionMismatch => 409,
+            Self::VersionMismatch
+            | Self::SessionsOff
+            | Self::SessionExists
+            | Self::HeapMismatch
+            | Self::EngineUnavailable => 409,
             Self::ExecutionLost => 410,
             Self::BodyTooLarge | Self::CodeTooLarge | Self::TagTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::IdempotencyConflict => 422,
             Self::QueueFull | Self::Overloaded => 429,
-            Self::Internal => 500,
+            Self::Internal | Self::HeapDamaged => 500,
             Self::Draining
             | Self::Unavailable
             | Self::NotMember
             | Self::NoLeader
             | Self::NodeUnreachable
-            | Self::Lagging => 503,
+            | Self::Lagging
+            | Self::SessionMoved
+            | Self::NotDurable => 503,
             Self::OutcomeUnknown => 504,
             Self::ScriptError
             | Self::SyntaxError
@@ -345,7 +399,12 @@ impl ErrorCode {
             | Self::UnsupportedMediaType
             | Self::IdempotencyConflict
             | Self::ExecutionNotFound
-            | Self::ExecutionLost => -32602,
+            | Self::ExecutionLost
+            | Self::SessionsOff
+            | Self::SessionNotFound
+            | Self::SessionExists
+            | Self::HeapNotFound
+            | Self::HeapMismatch => -32602,
             _ => -32603,
         }
     }
@@ -376,7 +435,7 @@ mod tests {
             let json = serde_json::to_string(&code).expect("a plain enum");
             assert_eq!(json, format!("\"{}\"", code.as_str()));
         }
-        assert_eq!(ErrorCode::OutcomeUnknown as usize + 1, ErrorCode::ALL.len());
+        assert_eq!(ErrorCode::NotDurable as usize + 1, ErrorCode::ALL.len());
     }
 
     #[test]

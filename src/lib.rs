@@ -6,7 +6,7 @@
 //! * `server` is the only place that wires parts together.
 //! * `api` (HTTP), `mcp` and `grpc` parse, make one call of a service, and render.
 //! * `service` holds the use cases; it is the only place that joins workers, storage and cluster.
-//! * `workers` owns the V8 processes.
+//! * `storage` keeps blobs, and `workers` owns the V8 processes.
 //!
 //! `wire` has the JSON that `api` and `mcp` share.
 //!
@@ -23,6 +23,7 @@ pub mod metrics;
 pub mod raw_json;
 pub mod server;
 pub mod service;
+pub mod storage;
 pub mod telemetry;
 pub mod wire;
 pub mod workers;

@@ -39,6 +39,10 @@ pub struct SourceOptions {
     result_bytes: Option<u64>,
     /// Console output that is kept, in bytes.
     output_bytes: Option<u64>,
+    /// The session that it runs in; made when there is none of the name.
+    session: Option<String>,
+    /// The heap that it begins with, 64 hex digits; give this or `session`.
+    heap: Option<String>,
     /// Makes a retry safe; the header `Idempotency-Key` means the same.
     idempotency_key: Option<String>,
 }
@@ -213,6 +217,8 @@ fn source(
         stack_kb: options.stack_kb,
         result_bytes: options.result_bytes,
         output_bytes: options.output_bytes,
+        session: options.session,
+        heap: options.heap,
         idempotency_key: options.idempotency_key,
     })
 }
@@ -315,11 +321,11 @@ mod tests {
                 .as_str()
                 .is_some_and(|detail| detail.contains("`code`"))
         );
-        let problem = refused("text/plain", "?heap=1", "1");
+        let problem = refused("text/plain", "?heep=1", "1");
         assert!(
             problem["detail"]
                 .as_str()
-                .is_some_and(|detail| detail.contains("`heap`"))
+                .is_some_and(|detail| detail.contains("`heep`"))
         );
         assert_eq!(refused("text/plain", "?input=%7B", "1")["field"], "input");
         assert_eq!(

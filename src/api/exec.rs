@@ -11,7 +11,8 @@ use utoipa::ToSchema;
 
 use super::prefer::Prefer;
 use super::{ApiState, Problem, body};
-use crate::service::run::{Error, Execution, ExecutionRequest, Runs, Status};
+use crate::service::executions::Executions;
+use crate::service::run::{Error, Execution, ExecutionRequest, Status};
 use crate::wire::{ExecutionBody, ExecutionRequestBody};
 
 /// The reply to a request that did not wait.
@@ -47,6 +48,12 @@ const NOT_DURABLE: &str =
 /// With `Prefer: respond-async` the reply is a 202 at once (with `wait=SECONDS`, after so long at
 /// most), and the result is at the `Location`. Such an execution is not durable: it is kept in memory
 /// by the node that took it and is lost with it.
+///
+/// With `session` the code runs in a world that stays: its variables, functions and everything else are
+/// there for the next run with the same `session`, on any node, and are on a majority of the nodes before
+/// the reply comes. Runs of one session go one after the other. A script that throws has changed what it
+/// changed until then; a run that is killed (by a limit, or by a caller) has changed nothing. With `heap`
+/// the run begins with an earlier state, and what it makes belongs to no session.
 #[utoipa::path(
     post,
     path = "/api/exec",
@@ -99,9 +106,9 @@ pub async fn exec(
     }
     let prefer = Prefer::of(&headers);
     if prefer.respond_async {
-        return Ok(respond_async(state.executions.runs(), request, prefer.wait).await?);
+        return Ok(respond_async(&state.executions, request, prefer.wait).await?);
     }
-    let executed = state.executions.runs().execute(request).await?;
+    let executed = state.executions.execute(request).await?;
     Ok(ended(executed.execution, executed.replayed))
 }
 
@@ -122,12 +129,13 @@ fn header_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
 }
 
 async fn respond_async(
-    runs: &Runs,
+    executions: &Executions,
     request: ExecutionRequest,
     wait: Option<Duration>,
 ) -> Result<Response, Error> {
-    let submitted = runs.submit(request)?;
-    let execution = runs.wait(&submitted.id, wait.unwrap_or_default()).await?;
+    let submitted = executions.submit(request).await?;
+    let wait_for = wait.unwrap_or_default();
+    let execution = executions.get(&submitted.id, wait_for).await?;
     if wait.is_some() && execution.status.is_final() {
         return Ok(ended(execution, submitted.replayed));
     }

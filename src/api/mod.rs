@@ -17,6 +17,7 @@ mod prefer;
 mod problem;
 mod readiness;
 mod routes;
+mod sessions;
 mod tags;
 
 use std::any::Any;
@@ -34,6 +35,7 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::config::{Config, HttpConfig};
 use crate::error_code::ErrorCode;
 use crate::service::executions::Executions;
+use crate::service::sessions::Sessions;
 use crate::service::tags::Tags;
 use crate::workers::Workers;
 
@@ -42,6 +44,8 @@ use crate::workers::Workers;
 pub struct ApiState {
     /// The executions.
     pub executions: Executions,
+    /// The sessions; none on a node that runs without them.
+    pub sessions: Option<Sessions>,
     /// The tags.
     pub tags: Tags,
     /// The processes behind them, for reports only.

@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::{CONTENT_TYPE, Problem};
 use super::routes::{COMMON_ERRORS, ROUTES};
-use super::{about, events, exec, executions, health, tags};
+use super::{about, events, exec, executions, health, sessions, tags};
 use crate::error_code::ErrorCode;
 use crate::wire::{GapBody, LineBody};
 
@@ -29,6 +29,7 @@ use crate::wire::{GapBody, LineBody};
     servers((url = "/")),
     tags(
         (name = "executions", description = "Code and what came of it"),
+        (name = "sessions", description = "JavaScript worlds that stay from run to run"),
         (name = "tags", description = "Small JSON values that all nodes share"),
         (name = "operations", description = "The node itself"),
     ),
@@ -39,6 +40,13 @@ use crate::wire::{GapBody, LineBody};
         executions::output,
         events::events,
         executions::cancel,
+        sessions::list,
+        sessions::create,
+        sessions::get,
+        sessions::log,
+        sessions::reset,
+        sessions::rename,
+        sessions::delete,
         tags::list,
         tags::get,
         tags::put,

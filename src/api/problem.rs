@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error_code::ErrorCode;
-use crate::service::{run, tags};
+use crate::service::{run, sessions, tags};
 use crate::wire::Invalid;
 
 /// An error of a request, as RFC 9457 has it.
@@ -119,6 +119,7 @@ impl From<run::Error> for Problem {
                 run::Error::IdempotencyKeyLength { .. }
                 | run::Error::IdempotencyConflict { .. } => Some("idempotency_key".to_owned()),
                 run::Error::CodeTooLarge { .. } => Some("code".to_owned()),
+                run::Error::Session(error) => error.field().map(str::to_owned),
                 _ => None,
             };
         let mut problem = Self::new(error.code(), error.to_string())
@@ -126,6 +127,12 @@ impl From<run::Error> for Problem {
             .in_field(field);
         problem.retry_after_ms = error.retry_after_ms();
         problem
+    }
+}
+
+impl From<sessions::Error> for Problem {
+    fn from(error: sessions::Error) -> Self {
+        run::Error::from(error).into()
     }
 }
 
@@ -144,8 +151,7 @@ impl From<tags::Error> for Problem {
 
 impl From<Invalid> for Problem {
     fn from(invalid: Invalid) -> Self {
-        let Invalid::Both { field, .. } = invalid;
-        Self::invalid(field, invalid.to_string())
+        Self::invalid(invalid.field(), invalid.to_string())
     }
 }
 

@@ -1,6 +1,6 @@
 use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{ApiState, about, events, exec, executions, health, tags};
+use super::{ApiState, about, events, exec, executions, health, sessions, tags};
 use crate::error_code::ErrorCode;
 
 /// One route: the router and its document are both made from this.
@@ -34,6 +34,43 @@ const EXEC_ERRORS: &[ErrorCode] = &[
     ErrorCode::Draining,
     ErrorCode::Unavailable,
     ErrorCode::NotMember,
+    ErrorCode::SessionsOff,
+    ErrorCode::HeapNotFound,
+    ErrorCode::SessionMoved,
+    ErrorCode::EngineUnavailable,
+    ErrorCode::HeapDamaged,
+    ErrorCode::NotDurable,
+    ErrorCode::NodeUnreachable,
+    ErrorCode::NoLeader,
+    ErrorCode::Lagging,
+    ErrorCode::Overloaded,
+    ErrorCode::OutcomeUnknown,
+];
+const SESSION_READ_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::SessionsOff,
+    ErrorCode::SessionNotFound,
+    ErrorCode::HeapNotFound,
+    ErrorCode::HeapDamaged,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Lagging,
+];
+const SESSION_WRITE_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::InvalidJson,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::SessionsOff,
+    ErrorCode::SessionNotFound,
+    ErrorCode::SessionExists,
+    ErrorCode::HeapNotFound,
+    ErrorCode::HeapMismatch,
+    ErrorCode::EngineUnavailable,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Lagging,
+    ErrorCode::Overloaded,
+    ErrorCode::OutcomeUnknown,
 ];
 const ONE_ERRORS: &[ErrorCode] = &[
     ErrorCode::InvalidRequest,
@@ -110,6 +147,48 @@ pub const ROUTES: &[Route] = &[
         path: "/api/executions/{id}/cancel",
         handler: || post(executions::cancel),
         errors: ONE_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/sessions",
+        handler: || get(sessions::list),
+        errors: SESSION_READ_ERRORS,
+    },
+    Route {
+        method: "post",
+        path: "/api/sessions",
+        handler: || post(sessions::create),
+        errors: SESSION_WRITE_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/sessions/{name}",
+        handler: || get(sessions::get),
+        errors: SESSION_READ_ERRORS,
+    },
+    Route {
+        method: "delete",
+        path: "/api/sessions/{name}",
+        handler: || delete(sessions::delete),
+        errors: SESSION_WRITE_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/sessions/{name}/log",
+        handler: || get(sessions::log),
+        errors: SESSION_READ_ERRORS,
+    },
+    Route {
+        method: "post",
+        path: "/api/sessions/{name}/reset",
+        handler: || post(sessions::reset),
+        errors: SESSION_WRITE_ERRORS,
+    },
+    Route {
+        method: "post",
+        path: "/api/sessions/{name}/rename",
+        handler: || post(sessions::rename),
+        errors: SESSION_WRITE_ERRORS,
     },
     Route {
         method: "get",

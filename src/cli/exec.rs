@@ -55,11 +55,12 @@ async fn local(
         code: source.code,
         language: source.language.into(),
         input,
+        target: None,
         limits: LimitOverrides::default(),
         idempotency_key: None,
         principal: String::new(),
     };
-    let id = runs.submit(request)?.id;
+    let id = runs.submit(request, None)?.id;
     let mut events = runs.events(&id)?;
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     let mut interrupted = false;

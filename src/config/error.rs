@@ -64,11 +64,6 @@ pub enum Error {
         /// The flag.
         flag: &'static str,
     },
-    /// `--stateless=false`.
-    #[error(
-        "--stateless=false asks for sessions, which this version does not have: leave the flag out"
-    )]
-    NoSessions,
     /// What concerns the cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),

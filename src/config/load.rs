@@ -4,7 +4,8 @@ use std::time::Duration;
 use super::capacity::{Capacity, Wanted};
 use super::range::{Range, number};
 use super::{
-    Bound, ClusterConfig, Config, Error, HttpConfig, Machine, RunConfig, Settings, StateConfig,
+    Bound, ClusterConfig, Config, Error, HttpConfig, Machine, RunConfig, SessionsConfig, Settings,
+    StateConfig,
 };
 
 impl Settings {
@@ -24,9 +25,6 @@ impl Settings {
 impl Config {
     /// Puts the defaults under what was said, and checks everything once.
     pub fn new(settings: Settings, machine: &Machine) -> Result<Self, Error> {
-        if settings.stateless == Some(false) {
-            return Err(Error::NoSessions);
-        }
         let http = http(&settings)?;
         let run = run(&settings, machine)?;
         let body_bytes_max = number(http.body_bytes_max);
@@ -46,6 +44,7 @@ impl Config {
             .check(settings.stop_delay_secs.unwrap_or(0))?;
         Ok(Self {
             run,
+            sessions: SessionsConfig::new(&settings)?,
             state: StateConfig::new(&settings)?,
             cluster: ClusterConfig::new(&settings)?,
             http,

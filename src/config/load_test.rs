@@ -139,7 +139,7 @@ fn each_refusal_names_the_flag_the_value_and_what_is_allowed() {
         "--runs-ready is 3, but must be from 1 to 2 processes (--runs-max)"
     );
     assert!(refused("--runs-max 31").contains("at most 30"));
-    assert!(refused("--stateless=false").contains("sessions"));
+    assert!(refused("--sessions-warm-max 0").contains("--sessions-warm-max is 0"));
     assert!(refused("--body-bytes-max 4096").contains("--code-bytes-max is 1048576"));
     assert!(refused("--kept-bytes-max 1000").contains("--kept-bytes-max is 1000"));
     assert!(refused("--executions-max 100").contains("--executions-max is 100"));

@@ -14,6 +14,7 @@ mod load;
 mod machine;
 mod range;
 mod run;
+mod sessions;
 mod settings;
 mod state;
 
@@ -27,6 +28,7 @@ pub use http::HttpConfig;
 pub use machine::{Machine, MemorySource};
 pub use run::{Bound, RunConfig};
 use serde::Deserialize;
+pub use sessions::SessionsConfig;
 pub use settings::Settings;
 pub use state::StateConfig;
 
@@ -35,6 +37,8 @@ pub use state::StateConfig;
 pub struct Config {
     /// Executions: how many, how long, how large.
     pub run: RunConfig,
+    /// Sessions: whether there are any, and how many are warm.
+    pub sessions: SessionsConfig,
     /// What one session's state may cost.
     pub state: StateConfig,
     /// The cluster.

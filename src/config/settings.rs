@@ -131,7 +131,7 @@ settings! {
     #[arg(long, value_name = "BYTES", help_heading = "Cluster")]
     snapshot_log_bytes: u64,
 
-    /// Run code without sessions (all that this version does)
+    /// Run code without sessions: a request that names one is refused
     #[arg(
         long,
         value_name = "BOOL",
@@ -217,10 +217,17 @@ settings! {
     #[arg(long, value_name = "BYTES", help_heading = "Limits of a run")]
     output_bytes_max: u64,
 
+    /// Processes of sessions that wait for their next run; those unused for longest go first [default: 64]
+    ///
+    /// A session without a process is restored from its history when it is used again.
+    #[arg(long, value_name = "N", help_heading = "Limits of a session")]
+    sessions_warm_max: usize,
+    /// Runs of one session that may wait for their turn; one more is answered with 429 [default: 64]
+    #[arg(long, value_name = "N", help_heading = "Limits of a session")]
+    session_queue_max: usize,
     /// What a run may change of its session, in bytes as they are kept [default: 67108864]
     ///
-    /// A run over one of these limits is not kept, and its session stands where it stood. No client of
-    /// this version can make a session yet.
+    /// A run over one of these limits is not kept, and its session stands where it stood.
     #[arg(long, value_name = "BYTES", help_heading = "Limits of a session")]
     delta_bytes_max: u64,
     /// Pages of 4 KiB that a run may touch, whether it changes them or not [default: 65536]

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use tonic::{Request, Response, Status};
 
 use super::status;
+use crate::service::executions::Executions;
 use crate::service::run::{Error, ExecutionId, Runs};
 
 /// The longest that a request may wait.
@@ -18,13 +19,15 @@ const WAIT_MAX: Duration = Duration::from_secs(600);
 
 /// The service of one node.
 pub struct ForwardService {
+    executions: Executions,
     runs: Runs,
 }
 
 impl ForwardService {
     /// On this node's own executions: nothing is passed on twice.
-    pub fn new(runs: Runs) -> Self {
-        Self { runs }
+    pub fn new(executions: Executions) -> Self {
+        let runs = executions.runs().clone();
+        Self { executions, runs }
     }
 }
 
@@ -52,6 +55,15 @@ impl forward_server::Forward for ForwardService {
                 json(&status.map_err(failed)?)
             }
             Call::List(list) => json(&self.runs.list(parsed(&list.page_json)?)),
+            Call::Execute(execute) => {
+                let run = self.executions.execute_here(parsed(&execute.request_json)?);
+                json(&run.await.map_err(failed)?)
+            }
+            Call::Submit(submit) => {
+                let run = self.executions.submit_here(parsed(&submit.request_json)?);
+                json(&run.await.map_err(failed)?)
+            }
+            Call::Ping(_) => Vec::new(),
         };
         Ok(Response::new(ForwardReply { json }))
     }

@@ -4,12 +4,14 @@
 //! cluster crate's.
 
 mod admin;
+mod blobs;
 mod deadline;
 mod forward;
 mod tags;
 
 use cluster::node::Cluster;
 use cluster::proto::admin_server::AdminServer;
+use cluster::proto::blobs_server::BlobsServer;
 use cluster::proto::forward_server::ForwardServer;
 use cluster::proto::tags_server::TagsServer;
 use tonic::Status;
@@ -17,23 +19,26 @@ use tonic::metadata::MetadataValue;
 use tonic::service::Routes;
 
 use self::admin::AdminService;
+use self::blobs::BlobsService;
 use self::forward::ForwardService;
 use self::tags::TagsService;
 use crate::error_code::ErrorCode;
-use crate::service::run::Runs;
+use crate::service::blobs::Blobs;
+use crate::service::executions::{CODE, Executions, MESSAGE_BYTES_MAX};
 use crate::service::tags::Tags;
 
-/// The public code of an error stands in the metadata of its status under this name.
-pub const CODE: &str = "mcp-v8-code";
-
 /// All services of this program.
-pub fn routes(cluster: &Cluster, runs: &Runs, tags: &Tags) -> Routes {
+pub fn routes(cluster: &Cluster, executions: &Executions, tags: &Tags, blobs: &Blobs) -> Routes {
     Routes::new(AdminServer::new(AdminService::new(
         cluster.clone(),
-        runs.clone(),
+        executions.runs().clone(),
     )))
     .add_service(TagsServer::new(TagsService::new(tags.clone())))
-    .add_service(ForwardServer::new(ForwardService::new(runs.clone())))
+    .add_service(BlobsServer::new(BlobsService::new(blobs.clone())))
+    .add_service(
+        ForwardServer::new(ForwardService::new(executions.clone()))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX),
+    )
 }
 
 /// An error as a status.

@@ -2,12 +2,12 @@
 //! becomes of it.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use cluster::node::{Cluster, Facts, Failure, Options, Phase};
 
+use super::home::Home;
 use crate::api::{NodeState, Readiness};
 use crate::config::{ClusterConfig, Config};
 use crate::metrics;
@@ -24,13 +24,13 @@ const PERIOD: Duration = Duration::from_millis(100);
 /// Starts it; what goes wrong later is in its phase.
 pub(super) async fn start(
     config: &Config,
-    directory: PathBuf,
+    home: &Home,
     http: Option<SocketAddr>,
 ) -> anyhow::Result<Cluster> {
     let of = &config.cluster;
     let credentials = of.credentials.load()?;
     let options = Options {
-        directory,
+        directory: home.path().to_owned(),
         name: of.name.clone(),
         listen: of.listen,
         advertise: of.advertise.clone(),
@@ -41,13 +41,13 @@ pub(super) async fn start(
         credentials,
         timings: of.timings,
         lease: of.lease,
-        snapshot_log_bytes: match of.directory {
-            Some(_) => of.snapshot_log_bytes,
-            None => of.snapshot_log_bytes.min(SCRATCH_LOG_BYTES),
+        snapshot_log_bytes: match home.is_kept() {
+            true => of.snapshot_log_bytes,
+            false => of.snapshot_log_bytes.min(SCRATCH_LOG_BYTES),
         },
-        log_segment_bytes: match of.directory {
-            Some(_) => LOG_SEGMENT_BYTES,
-            None => SCRATCH_LOG_BYTES,
+        log_segment_bytes: match home.is_kept() {
+            true => LOG_SEGMENT_BYTES,
+            false => SCRATCH_LOG_BYTES,
         },
         facts: facts(of, http)?,
     };

@@ -1,30 +1,36 @@
 //! The only wiring: listeners, workers, services and front ends, from start to stop.
 
 mod cluster;
+mod home;
 mod listener;
 mod scratch;
 mod stop;
 
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::cluster::node::Cluster;
 use anyhow::Context as _;
 use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use self::scratch::Scratch;
+use self::home::Home;
 use self::stop::Stop;
 use crate::api::{self, ApiState, NodeState, Readiness};
 use crate::config::Config;
 use crate::grpc;
 use crate::mcp::{self, McpState};
+use crate::service::blobs::Blobs;
 use crate::service::executions::Executions;
 use crate::service::run::Runs;
+use crate::service::sessions::Sessions;
 use crate::service::tags::Tags;
+use crate::storage::LocalBlobs;
 use crate::workers::{Options, Workers};
 
 /// After the last execution has ended, replies are still on their way; this bounds the wait for them.
@@ -43,22 +49,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let options = Options::new(config.run.runs_ready, config.sandbox);
     let workers = Workers::start(options).await.context("can't start V8")?;
     tell_limits(&config, &workers);
-    let scratch = match config.cluster.directory {
-        Some(_) => None,
-        None => Some(Scratch::create()?),
-    };
-    let directory = match (&config.cluster.directory, &scratch) {
-        (Some(directory), _) => directory.clone(),
-        (None, scratch) => scratch.as_ref().expect("made above").path().to_owned(),
-    };
+    let home = Home::choose(&config)?;
+    let directory = home.path();
     let http_address = http
         .as_ref()
         .and_then(|listener| listener.local_addr().ok());
-    let cluster = cluster::start(&config, directory, http_address).await?;
+    let cluster = cluster::start(&config, &home, http_address).await?;
     let runs = Runs::start(workers.clone(), config.run.clone(), cluster.incarnation());
-    let executions = Executions::new(runs.clone(), cluster.clone());
+    let local = LocalBlobs::open(&directory.join("blobs")).context("can't open the blobs")?;
+    let blobs = Blobs::new(local, cluster.clone());
+    let sessions = sessions(&config, &cluster, &workers, &blobs, directory)?;
+    let executions = Executions::new(runs.clone(), cluster.clone(), sessions.clone());
     let tags = Tags::new(cluster.clone());
-    cluster.serve(grpc::routes(&cluster, &runs, &tags));
+    cluster.serve(grpc::routes(&cluster, &executions, &tags, &blobs));
     if let Some(address) = cluster.local_address() {
         tracing::info!(%address, node = %cluster.name(), "listening for other nodes");
     }
@@ -73,6 +76,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     };
     let api = ApiState {
         executions,
+        sessions: sessions.clone(),
         tags,
         workers: workers.clone(),
         config: Arc::clone(&config),
@@ -156,11 +160,35 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
             "connections did not end by themselves"
         );
     }
+    if let Some(sessions) = sessions {
+        sessions.close().await;
+    }
     cluster.shutdown().await;
     workers.shutdown().await;
-    drop(scratch);
+    drop(home);
     tracing::info!(cancelled, "stopped");
     failed.map_or(Ok(()), |failure| Err(failure.into()))
+}
+
+fn sessions(
+    config: &Config,
+    cluster: &Cluster,
+    workers: &Workers,
+    blobs: &Blobs,
+    directory: &Path,
+) -> anyhow::Result<Option<Sessions>> {
+    if config.sessions.off {
+        return Ok(None);
+    }
+    let sessions = Sessions::new(
+        cluster.clone(),
+        workers.clone(),
+        blobs.clone(),
+        config.state.into(),
+        config.sessions.clone(),
+        directory.join("restore"),
+    );
+    Ok(Some(sessions.context("can't prepare sessions")?))
 }
 
 async fn wait_for_the_end(on_streams: bool, mcp: McpState, stop: &Stop) -> anyhow::Result<()> {

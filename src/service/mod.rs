@@ -1,5 +1,7 @@
 //! The use cases, one folder each with one cheap-to-clone handle.
 
+pub mod blobs;
 pub mod executions;
 pub mod run;
+pub mod sessions;
 pub mod tags;

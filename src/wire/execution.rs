@@ -75,6 +75,16 @@ pub struct ExecutionBody {
     /// Its time in the worker, in milliseconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<f64>,
+    /// The session that it ran in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    /// The heap that it made, by which every later run can begin; or where the session still stands, when
+    /// the run was not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap: Option<String>,
+    /// The heap that it began with; missing when it is the first, and when the run was not kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<String>,
 }
 
 /// Why an execution did not complete.
@@ -159,7 +169,11 @@ impl From<ConsoleLevel> for LineLevel {
 
 impl From<Execution> for ExecutionBody {
     fn from(execution: Execution) -> Self {
+        let place = execution.place.unwrap_or_default();
         Self {
+            session: place.session,
+            heap: place.heap.map(|heap| heap.to_string()),
+            parent: place.parent.map(|heap| heap.to_string()),
             execution_id: execution.id.to_string(),
             status: execution.status,
             truncated: execution.result_truncated || execution.output_truncated,

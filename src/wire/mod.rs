@@ -6,12 +6,17 @@ mod execution;
 mod list;
 mod output;
 mod request;
+mod session;
 mod tag;
 mod timestamp;
 
 pub use execution::{ErrorBody, ExecutionBody, GapBody, LineBody, LineLevel};
 pub use list::{CancelBody, ExecutionListBody, ExecutionSummary};
 pub use output::OutputBody;
-pub use request::{ExecutionRequestBody, Invalid, LanguageName};
+pub use request::{ExecutionRequestBody, Invalid, LanguageName, target};
+pub use session::{
+    CommitBody, CommitListBody, CreateSessionBody, RenameSessionBody, ResetSessionBody,
+    SessionBody, SessionListBody,
+};
 pub use tag::{PutTagBody, TagBody, TagListBody, TagVersionBody};
 pub use timestamp::rfc3339;

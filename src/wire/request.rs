@@ -7,6 +7,7 @@ use utoipa::ToSchema;
 
 use crate::raw_json;
 use crate::service::run::{ExecutionRequest, Language, LimitOverrides};
+use crate::service::sessions::{MalformedHeap, Target};
 
 /// Code to run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -64,8 +65,18 @@ pub struct ExecutionRequestBody {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub output_bytes: Option<u64>,
+    /// The session that it runs in, by its name: what the code leaves in its world is there for the next
+    /// run, on any node. A session that does not exist is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 256)]
+    pub session: Option<String>,
+    /// The heap that it begins with, by its 64 hex digits: a branch that belongs to no session. Give this
+    /// or `session`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 64, max_length = 64)]
+    pub heap: Option<String>,
     /// Makes a retry safe: the same key with the same request gives the stored reply. The header
-    /// `Idempotency-Key` means the same.
+    /// `Idempotency-Key` means the same. In a session the key belongs to it, and is kept by the cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 255)]
     pub idempotency_key: Option<String>,
@@ -99,6 +110,35 @@ pub enum Invalid {
         /// The other.
         other: &'static str,
     },
+    /// A heap that is none.
+    #[error("`heap`: {0}")]
+    Heap(#[from] MalformedHeap),
+}
+
+impl Invalid {
+    /// The field that is wrong.
+    pub fn field(&self) -> &'static str {
+        match self {
+            Self::Both { field, .. } => field,
+            Self::Heap(_) => "heap",
+        }
+    }
+}
+
+/// The session or heap that a request names.
+///
+/// # Errors
+/// Both are named, or the heap is none.
+pub fn target(session: Option<String>, heap: Option<String>) -> Result<Option<Target>, Invalid> {
+    match (session, heap) {
+        (Some(_), Some(_)) => Err(Invalid::Both {
+            field: "session",
+            other: "heap",
+        }),
+        (Some(session), None) => Ok(Some(Target::Session(session))),
+        (None, Some(heap)) => Ok(Some(Target::Heap(heap.parse()?))),
+        (None, None) => Ok(None),
+    }
 }
 
 impl From<LanguageName> for Language {
@@ -128,6 +168,7 @@ impl ExecutionRequestBody {
             code: self.code,
             language: self.language.unwrap_or_default().into(),
             input: self.input,
+            target: target(self.session, self.heap)?,
             limits: LimitOverrides {
                 timeout_ms,
                 heap_mb: self.heap_mb,

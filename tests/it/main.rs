@@ -18,5 +18,6 @@ mod limits;
 mod processes;
 mod sandbox;
 mod server;
+mod sessions;
 mod stop;
 mod support;

@@ -198,6 +198,21 @@ fn running_properties(config: &RunConfig, waits: bool) -> Value {
             config.output_bytes,
             "Console output that is kept; of more, the middle is dropped.",
         ),
+        "session": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": 256,
+            "description": "Keep what the code leaves behind: variables, functions, everything. The next \
+                            call with the same session goes on from there. Any name; a new one begins \
+                            empty.",
+        },
+        "heap": {
+            "type": "string",
+            "minLength": 64,
+            "maxLength": 64,
+            "description": "Begin with the state that an earlier run in a session gave as its heap, \
+                            without changing that session.",
+        },
         "idempotency_key": {
             "type": "string",
             "minLength": 1,

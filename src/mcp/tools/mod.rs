@@ -23,6 +23,7 @@ use crate::{
         run::{self as service, ExecutionId, MalformedCursor, MalformedId},
         tags::{Error as TagError, Tags},
     },
+    wire::Invalid,
 };
 
 /// The tools of one node.
@@ -66,8 +67,8 @@ impl Tools {
         let executions = &self.executions;
         let runs = executions.runs();
         let result = match (name, &self.tags) {
-            ("run_js", _) => run::run_js(runs, &self.config, arguments, listener).await,
-            ("execution_start", _) => run::start(runs, arguments),
+            ("run_js", _) => run::run_js(executions, &self.config, arguments, listener).await,
+            ("execution_start", _) => run::start(executions, arguments).await,
             ("execution_get", _) => executions::get(executions, arguments, listener).await,
             ("execution_output", _) => executions::output(executions, arguments).await,
             ("execution_list", _) => executions::list(runs, arguments),
@@ -103,6 +104,9 @@ enum ToolError {
     /// A cursor that is none.
     #[error("the argument `cursor` is wrong: {0}")]
     Cursor(#[from] MalformedCursor),
+    /// Two arguments that don't go together, or a heap that is none.
+    #[error(transparent)]
+    Invalid(#[from] Invalid),
     /// The service refused.
     #[error(transparent)]
     Service(#[from] service::Error),
@@ -114,7 +118,9 @@ enum ToolError {
 impl ToolError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Argument(_) | Self::Id { .. } | Self::Cursor(_) => ErrorCode::InvalidRequest,
+            Self::Argument(_) | Self::Id { .. } | Self::Cursor(_) | Self::Invalid(_) => {
+                ErrorCode::InvalidRequest
+            }
             Self::Service(error) => error.code(),
             Self::Tags(error) => error.code(),
         }
@@ -125,7 +131,9 @@ impl ToolError {
         let (hint, retry_after_ms) = match self {
             Self::Service(error) => (error.hint(), error.retry_after_ms()),
             Self::Tags(error) => (error.hint(), error.retry_after_ms()),
-            Self::Argument(_) | Self::Id { .. } | Self::Cursor(_) => return text,
+            Self::Argument(_) | Self::Id { .. } | Self::Cursor(_) | Self::Invalid(_) => {
+                return text;
+            }
         };
         text.push_str(&format!("\nHint: {hint}"));
         if let Some(retry_after_ms) = retry_after_ms {

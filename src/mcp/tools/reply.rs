@@ -218,6 +218,7 @@ mod tests {
 
     fn completed(result: Value, output: &str) -> Execution {
         Execution {
+            place: None,
             id: ExecutionId::new(1, 1),
             status: Status::Completed,
             result_text: Some(result.to_string().into()),

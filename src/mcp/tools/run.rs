@@ -1,4 +1,4 @@
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures::StreamExt;
 use rmcp::model::CallToolResult;
@@ -13,14 +13,14 @@ use super::{
 use crate::{
     config::RunConfig,
     mcp::console::Listener,
-    service::run::{
-        Event, Execution, ExecutionId, ExecutionRequest, Language, LimitOverrides, Runs,
-    },
+    service::executions::Executions,
+    service::run::{Event, Execution, ExecutionId, ExecutionRequest, Language, LimitOverrides},
+    wire::target,
 };
 
 /// Runs code and waits for its end.
 pub(super) async fn run_js(
-    runs: &Runs,
+    executions: &Executions,
     config: &RunConfig,
     mut arguments: Arguments,
     mut listener: Listener,
@@ -29,12 +29,13 @@ pub(super) async fn run_js(
     let request = request(arguments)?;
     if wait_ms.is_none() && !listener.wants_lines() {
         // Nobody listens, so nothing needs to follow the output.
-        return Ok(reply::of_run(runs.execute(request).await?.execution));
+        let executed = executions.execute(request).await?;
+        return Ok(reply::of_run(executed.execution));
     }
     // A caller that names a key may come back for the answer; one that does not has gone for good.
     let may_come_back = request.idempotency_key.is_some();
-    let submitted = runs.submit(request)?;
-    let guard = runs.cancel_on_drop(submitted.id);
+    let submitted = executions.submit(request).await?;
+    let guard = executions.cancel_on_drop(submitted.id);
     let guard = if may_come_back {
         guard.disarm();
         None
@@ -44,10 +45,10 @@ pub(super) async fn run_js(
     // The run's own deadline ends it; this bounds the time in the queue before it.
     let longest = config.timeout_ms.max.saturating_mul(2);
     let at_most = Duration::from_millis(wait_ms.unwrap_or(longest));
-    let followed = follow(runs, submitted.id, &mut listener);
+    let followed = follow(executions, submitted.id, &mut listener);
     let execution = match tokio::time::timeout(at_most, followed).await {
         Ok(execution) => execution?,
-        Err(_) => runs.get(&submitted.id)?,
+        Err(_) => executions.get(&submitted.id, Duration::ZERO).await?,
     };
     if let Some(guard) = guard {
         guard.disarm();
@@ -56,18 +57,22 @@ pub(super) async fn run_js(
 }
 
 /// Starts code and does not wait.
-pub(super) fn start(runs: &Runs, arguments: Arguments) -> Result<CallToolResult, ToolError> {
-    let submitted = runs.submit(request(arguments)?)?;
-    Ok(reply::of_execution(runs.get(&submitted.id)?))
+pub(super) async fn start(
+    executions: &Executions,
+    arguments: Arguments,
+) -> Result<CallToolResult, ToolError> {
+    let submitted = executions.submit(request(arguments)?).await?;
+    let execution = executions.get(&submitted.id, Duration::ZERO).await?;
+    Ok(reply::of_execution(execution))
 }
 
 /// Tells the client what is printed until the end.
 async fn follow(
-    runs: &Runs,
+    executions: &Executions,
     id: ExecutionId,
     listener: &mut Listener,
 ) -> Result<Execution, ToolError> {
-    let mut events = pin!(runs.events(&id)?);
+    let mut events = executions.events_after(&id, 0).await?;
     loop {
         let event = tokio::select! {
             event = events.next() => event,
@@ -80,7 +85,7 @@ async fn follow(
             Some(Event::Line { level, text, .. }) => listener.line(level, &text).await,
             Some(Event::Gap { dropped, .. }) => listener.gap(dropped).await,
             Some(Event::End(execution)) => return Ok(*execution),
-            None => return Ok(runs.get(&id)?),
+            None => return Ok(executions.get(&id, Duration::ZERO).await?),
         }
     }
 }
@@ -105,12 +110,14 @@ fn request(mut arguments: Arguments) -> Result<ExecutionRequest, ToolError> {
         output_bytes: arguments.number("output_bytes")?,
     };
     let limits = other_names(limits, &mut arguments)?;
+    let target = target(arguments.text("session")?, arguments.text("heap")?)?;
     let idempotency_key = arguments.text("idempotency_key")?;
     arguments.finish()?;
     Ok(ExecutionRequest {
         code,
         language,
         input,
+        target,
         limits,
         idempotency_key,
         principal: String::new(),
@@ -162,6 +169,7 @@ mod tests {
 
     use super::*;
     use crate::mcp::tools::definitions;
+    use crate::service::sessions::Target;
 
     fn parse(value: Value) -> Result<ExecutionRequest, String> {
         let arguments = Arguments::new(value.as_object().cloned());
@@ -177,7 +185,12 @@ mod tests {
             .unwrap();
         let properties = start.input_schema["properties"].as_object().unwrap();
         let mut arguments = json!({});
+        assert!(properties.contains_key("heap"));
         for (name, schema) in properties {
+            // Instead of a session, never with one.
+            if name == "heap" {
+                continue;
+            }
             arguments[name] = match schema.get("type").and_then(Value::as_str) {
                 Some("integer") => json!(7),
                 Some("string") => schema["enum"][0].as_str().unwrap_or("text").into(),
@@ -187,6 +200,12 @@ mod tests {
         let request = parse(arguments).unwrap();
         assert_eq!(request.code, "text");
         assert_eq!(request.limits.output_bytes, Some(7));
+        assert_eq!(request.target, Some(Target::Session("text".to_owned())));
+        let heap = "0a".repeat(32);
+        let branch = parse(json!({"code": "1", "heap": heap})).unwrap();
+        assert_eq!(branch.target, Some(Target::Heap(heap.parse().unwrap())));
+        let both = parse(json!({"code": "1", "heap": heap, "session": "s"}));
+        assert!(both.unwrap_err().contains("give one of them"));
         assert_eq!(request.idempotency_key.as_deref(), Some("text"));
         // The order of the keys is the caller's.
         assert_eq!(request.input.unwrap().get(), r#"{"z":1,"a":null}"#);

@@ -5,6 +5,7 @@
 
 mod owner;
 mod remote;
+mod routed;
 
 use std::time::Duration;
 
@@ -14,24 +15,28 @@ use futures::{Stream, StreamExt as _};
 
 use self::owner::Owner;
 use self::remote::Remote;
+pub use self::remote::{CODE, MESSAGE_BYTES_MAX};
 use super::run::{
     Error, Event, Execution, ExecutionId, ExecutionList, ListPage, OutputPage, OutputQuery, Runs,
     Status,
 };
+use super::sessions::Sessions;
 
 /// All executions that can be asked for through this node. Cheap to clone.
 #[derive(Clone)]
 pub struct Executions {
     runs: Runs,
     cluster: Option<Cluster>,
+    sessions: Option<Sessions>,
 }
 
 impl Executions {
-    /// Those of a node and of the others in its cluster.
-    pub fn new(runs: Runs, cluster: Cluster) -> Self {
+    /// Those of a node and of the others in its cluster; without sessions where there are none.
+    pub fn new(runs: Runs, cluster: Cluster, sessions: Option<Sessions>) -> Self {
         Self {
             runs,
             cluster: Some(cluster),
+            sessions,
         }
     }
 
@@ -40,6 +45,7 @@ impl Executions {
         Self {
             runs,
             cluster: None,
+            sessions: None,
         }
     }
 
@@ -96,6 +102,11 @@ impl Executions {
         }
     }
 
+    /// Stops the execution when the guard is dropped: for a caller that follows it and goes away.
+    pub fn cancel_on_drop(&self, id: ExecutionId) -> StopOnDrop {
+        StopOnDrop(Some((self.clone(), id)))
+    }
+
     /// What its console printed after an event, and prints, then its end. The stream ends without an end
     /// when the node that runs it dies.
     ///
@@ -126,6 +137,31 @@ impl Executions {
                 None => Ok(self.runs.list(page)),
                 Some(node) => Remote::to(cluster, node)?.list(page).await,
             },
+        }
+    }
+}
+
+/// Stops an execution of any node when it is dropped, unless [`Self::disarm`] was called.
+#[must_use = "dropping it stops the execution"]
+pub struct StopOnDrop(Option<(Executions, ExecutionId)>);
+
+impl StopOnDrop {
+    /// Lets the execution go on.
+    pub fn disarm(mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        let Some((executions, id)) = self.0.take() else {
+            return;
+        };
+        // One that is not here is another node's, or is no longer kept and needs no stop.
+        if executions.runs.cancel(&id).is_err()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move { executions.cancel(&id, Duration::ZERO).await });
         }
     }
 }

@@ -8,7 +8,8 @@ use cluster::peers::{PeerChannel, Purpose};
 use cluster::proto::forward_client::ForwardClient;
 use cluster::proto::forward_request::Call;
 use cluster::proto::{
-    CancelExecution, FollowRequest, ForwardRequest, GetExecution, GetOutput, ListExecutions,
+    CancelExecution, ExecuteInSession, FollowRequest, ForwardRequest, GetExecution, GetOutput,
+    ListExecutions, Ping,
 };
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
@@ -16,12 +17,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tonic::{Code, Request, Status as GrpcStatus};
 
+use crate::error_code::ErrorCode;
 use crate::service::run::{
-    Error, Event, Execution, ExecutionId, ExecutionList, ListPage, OutputPage, OutputQuery, Status,
+    Error, Event, Executed, Execution, ExecutionId, ExecutionList, ExecutionRequest, ListPage,
+    OutputPage, OutputQuery, Status, Submitted,
 };
 
+/// The public code of an error stands in the metadata of its status under this name.
+pub const CODE: &str = "mcp-v8-code";
 /// The largest reply: result and output at the most that an operator may allow.
 pub const MESSAGE_BYTES_MAX: usize = 256 << 20;
+/// A node that is silent for so long does not run its sessions: another one may.
+const PING_MAX: Duration = Duration::from_millis(500);
+/// The longest run, with its wait for its turn.
+const RUN_MAX: Duration = Duration::from_secs(3600);
 /// How long the other node may take, beside what it was asked to wait.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
@@ -39,6 +48,55 @@ impl Remote {
         Ok(Self {
             node,
             client: ForwardClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX),
+        })
+    }
+
+    /// Whether a node answers at all.
+    pub async fn answers(cluster: &Cluster, node: u64) -> bool {
+        let Ok(mut remote) = Self::to(cluster, node) else {
+            return false;
+        };
+        let ping = remote.client.call(ForwardRequest {
+            execution_id: String::new(),
+            call: Some(Call::Ping(Ping {})),
+        });
+        let answered = tokio::time::timeout(PING_MAX, ping).await;
+        answered.is_ok_and(|answer| answer.is_ok())
+    }
+
+    /// Runs in a session of that node.
+    pub async fn execute(self, request: &ExecutionRequest) -> Result<Executed, Error> {
+        let request_json = json(request);
+        let call = Call::Execute(ExecuteInSession { request_json });
+        self.ask(call, RUN_MAX).await
+    }
+
+    /// Queues up for a session of that node.
+    pub async fn submit(self, request: &ExecutionRequest) -> Result<Submitted, Error> {
+        let request_json = json(request);
+        let call = Call::Submit(ExecuteInSession { request_json });
+        self.ask(call, ANSWER_MAX).await
+    }
+
+    /// A call that does something: without an answer it is not known what.
+    async fn ask<T: DeserializeOwned>(mut self, call: Call, wait: Duration) -> Result<T, Error> {
+        let node = self.node;
+        let mut request = Request::new(ForwardRequest {
+            execution_id: String::new(),
+            call: Some(call),
+        });
+        request.set_timeout(wait);
+        let reply = self.client.call(request).await;
+        let reply = reply.map_err(|status| match told(&status) {
+            Some(error) => error,
+            None => {
+                tracing::debug!(node, %status, "another node broke off");
+                Error::BrokeOff { node }
+            }
+        })?;
+        serde_json::from_slice(&reply.into_inner().json).map_err(|error| {
+            tracing::warn!(node, %error, "another node's answer is not understood");
+            Error::BrokeOff { node }
         })
     }
 
@@ -115,6 +173,16 @@ impl Remote {
             Error::Unreachable { node }
         })
     }
+}
+
+/// The error that the other node's service gave, if it was that that failed.
+fn told(status: &GrpcStatus) -> Option<Error> {
+    let code = status.metadata().get(CODE)?.to_str().ok()?;
+    let code: ErrorCode = serde_json::from_value(code.into()).ok()?;
+    Some(Error::Remote {
+        code,
+        detail: status.message().into(),
+    })
 }
 
 fn failed(node: u64, id: Option<&ExecutionId>, status: &GrpcStatus) -> Error {

@@ -1,5 +1,6 @@
 use super::ExecutionId;
 use crate::error_code::ErrorCode;
+use crate::service::sessions;
 
 /// Why the service did not do what was asked. In none of these cases did any code run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -90,6 +91,23 @@ pub enum Error {
         /// Why, for a person.
         reason: std::sync::Arc<str>,
     },
+    /// What concerns the session or heap.
+    #[error(transparent)]
+    Session(#[from] sessions::Error),
+    /// What another node said, which runs the session.
+    #[error("{detail}")]
+    Remote {
+        /// Its code.
+        code: ErrorCode,
+        /// Its words.
+        detail: std::sync::Arc<str>,
+    },
+    /// The node that runs the session broke off: the run may be kept or not.
+    #[error("node {node}, which runs the session, broke off: the run may be kept or not")]
+    BrokeOff {
+        /// The node's id.
+        node: u64,
+    },
 }
 
 impl Error {
@@ -110,6 +128,9 @@ impl Error {
             Self::LimitTooLarge { .. } => ErrorCode::LimitTooLarge,
             Self::Draining => ErrorCode::Draining,
             Self::Unavailable { .. } => ErrorCode::Unavailable,
+            Self::Session(error) => error.code(),
+            Self::Remote { code, .. } => *code,
+            Self::BrokeOff { .. } => ErrorCode::OutcomeUnknown,
         }
     }
 
@@ -121,6 +142,8 @@ impl Error {
             | Self::Unavailable { .. }
             | Self::Unreachable { .. }
             | Self::NotMember => Some(1000),
+            Self::Session(error) => error.retry_after_ms(),
+            Self::Remote { code, .. } => code.retryable().then_some(1000),
             _ => None,
         }
     }
@@ -159,6 +182,9 @@ impl Error {
             Self::LimitTooSmall { .. } => "ask for more, or leave the field out to get the default",
             Self::Draining => "nothing ran: repeat the request on another node, or in a moment",
             Self::Unavailable { .. } => "nothing ran: repeat the request in a moment",
+            Self::Session(error) => error.hint(),
+            Self::Remote { code, .. } => sessions::hint(*code),
+            Self::BrokeOff { .. } => sessions::hint(ErrorCode::OutcomeUnknown),
         }
     }
 }

@@ -5,14 +5,17 @@ use std::sync::Arc;
 use sha2::{Digest as _, Sha256};
 
 use super::{Error, ExecutionRequest};
+use crate::service::sessions::Target;
 
 /// The longest key.
 const KEY_BYTES_MAX: usize = 255;
 
-/// An idempotency key: two principals never share one.
+/// An idempotency key: two principals never share one, nor do two sessions.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Key {
     pub principal: Arc<str>,
+    /// The session or heap that it is used in.
+    pub target: Option<Target>,
     pub key: Arc<str>,
 }
 
@@ -55,6 +58,7 @@ pub(super) fn of(key: &str, request: &ExecutionRequest) -> Result<(Key, Digest),
     }
     let key = Key {
         principal: request.principal.as_str().into(),
+        target: request.target.clone(),
         key: key.into(),
     };
     Ok((key, hash.finalize().into()))
@@ -75,6 +79,7 @@ mod tests {
             code: "1".into(),
             language: Language::Auto,
             input: None,
+            target: None,
             limits: LimitOverrides::default(),
             idempotency_key: None,
             principal: String::new(),
@@ -122,6 +127,7 @@ mod tests {
             code: String::new(),
             language: Language::Auto,
             input: None,
+            target: None,
             limits: LimitOverrides::default(),
             idempotency_key: None,
             principal: String::new(),

@@ -14,12 +14,15 @@ mod outcome;
 mod output;
 mod record;
 mod registry;
+mod reply;
 mod runs;
+mod stateful;
 mod types;
 
 pub use attached::CancelOnDrop;
 pub use error::Error;
 pub use id::{ExecutionId, MalformedId};
 pub use output::{OutputPage, OutputQuery, prefix as level_prefix};
+pub use reply::StoredReply;
 pub use runs::Runs;
 pub use types::*;

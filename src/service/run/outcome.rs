@@ -8,9 +8,10 @@ use worker_protocol::{Done, ErrorKind, ScriptError};
 
 use super::limits::Limits;
 use super::record::Ending;
-use super::{ExecutionError, Status};
+use super::{Error, ExecutionError, Status};
 use crate::config::RunConfig;
 use crate::error_code::ErrorCode;
+use crate::workers::session::Refused;
 use crate::workers::{OomCause, Outcome};
 
 /// Messages and stacks are bounded, whatever a worker sends.
@@ -64,17 +65,31 @@ pub(super) fn cancelled() -> Ending {
     )
 }
 
-/// No process could be had.
-pub(super) fn unavailable(reason: Arc<str>) -> Ending {
+/// Nothing ran, or nothing is kept of it.
+pub(super) fn not_run(error: Error) -> Ending {
     let mut ending = failed(
         Status::Crashed,
-        ErrorCode::Unavailable,
-        "Unavailable",
-        format!("no worker process could be had, the code did not run: {reason}"),
-        Some("nothing ran: repeat the request in a moment".into()),
+        error.code(),
+        "NotRun",
+        error.to_string(),
+        Some(error.hint().into()),
     );
-    ending.unavailable = Some(reason);
+    ending.not_run = Some(error);
     ending
+}
+
+/// It ran, but what it changed can't be kept.
+pub(super) fn not_kept(refused: &Refused) -> Ending {
+    let code = refused.code().unwrap_or(ErrorCode::Internal);
+    let hint =
+        "the session stands where it stood before; an operator can raise the limits of a session";
+    failed(
+        Status::Failed,
+        code,
+        "NotKept",
+        refused.to_string(),
+        Some(hint.into()),
+    )
 }
 
 /// The node lost track of the run; a fault of ours.
@@ -110,7 +125,9 @@ fn failed(
             hint,
         }),
         warnings: Vec::new(),
-        unavailable: None,
+        place: None,
+        replayed: false,
+        not_run: None,
     }
 }
 
@@ -188,7 +205,9 @@ fn of_done(done: Done, limits: &Limits, config: &RunConfig) -> Ending {
         result_truncated,
         error: None,
         warnings,
-        unavailable: None,
+        place: None,
+        replayed: false,
+        not_run: None,
     }
 }
 

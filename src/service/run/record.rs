@@ -9,7 +9,8 @@ use worker_protocol::ConsoleLine;
 
 use super::key::Key;
 use super::output::{Cursor, Entries, Output};
-use super::{Execution, ExecutionError, ExecutionId, OutputPage, OutputQuery, Status};
+use super::{Error, Execution, ExecutionError, ExecutionId, OutputPage, OutputQuery, Status};
+use crate::service::sessions::Place;
 
 /// One execution on this node, from its acceptance until it is no longer kept.
 pub(super) struct Record {
@@ -63,8 +64,12 @@ pub(super) struct Ending {
     pub result_truncated: bool,
     pub error: Option<ExecutionError>,
     pub warnings: Vec<String>,
-    /// Why no process could be had; then nothing ran, and a retry may run it.
-    pub unavailable: Option<Arc<str>>,
+    /// Where the session or heap stands that it ran in.
+    pub place: Option<Place>,
+    /// The reply is that of an earlier request in the same session.
+    pub replayed: bool,
+    /// Why it has no reply of its own: nothing ran, or nothing is kept of it, and a retry may run it.
+    pub not_run: Option<Error>,
 }
 
 impl Record {
@@ -186,9 +191,17 @@ impl Record {
         self.state().output.bytes_total()
     }
 
-    pub fn unavailable(&self) -> Option<Arc<str>> {
+    /// Its reply is that of an earlier request.
+    pub fn is_replayed(&self) -> bool {
         match &self.state().phase {
-            Phase::Finished(finished) => finished.ending.unavailable.clone(),
+            Phase::Finished(finished) => finished.ending.replayed,
+            _ => false,
+        }
+    }
+
+    pub fn not_run(&self) -> Option<Error> {
+        match &self.state().phase {
+            Phase::Finished(finished) => finished.ending.not_run.clone(),
             _ => None,
         }
     }
@@ -226,6 +239,7 @@ impl Record {
             started_at_ms: None,
             finished_at_ms: None,
             duration_ms: None,
+            place: None,
         };
         match &state.phase {
             Phase::Queued => {}
@@ -239,6 +253,7 @@ impl Record {
                 view.result_truncated = finished.ending.result_truncated;
                 view.error = finished.ending.error.clone();
                 view.warnings = finished.ending.warnings.clone();
+                view.place = finished.ending.place.clone();
             }
         }
         view

@@ -42,8 +42,8 @@ struct Kept {
 
 /// What became of a request to insert.
 pub(super) enum Inserted {
-    /// A new execution, and how it was let in.
-    New(Arc<Record>, Admitted),
+    /// A new execution, and how it was let in, if it was yet.
+    New(Arc<Record>, Option<Admitted>),
     /// The one that has this key already.
     Known(Arc<Record>),
 }
@@ -70,7 +70,7 @@ impl Registry {
     pub fn insert(
         &self,
         key: Option<(Key, Digest)>,
-        admit: impl FnOnce() -> Result<Admitted, Error>,
+        admit: impl FnOnce() -> Result<Option<Admitted>, Error>,
         make: impl FnOnce(u64, Option<Key>) -> Record,
     ) -> Result<Inserted, Error> {
         let mut evicted = Vec::new();
@@ -104,7 +104,7 @@ impl Registry {
         let mut evicted = Vec::new();
         let mut table = self.table();
         table.unfinished -= 1;
-        if record.unavailable().is_some()
+        if record.not_run().is_some()
             && let Some(key) = &record.key
         {
             // Nothing ran: the same key may run it now.

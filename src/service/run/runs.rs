@@ -8,7 +8,7 @@ use futures::Stream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::admission::{Admission, Admitted};
+use super::admission::{Admission, Admitted, Place};
 use super::attached::Attached;
 use super::limits::Limits;
 use super::output::Cursor;
@@ -16,10 +16,11 @@ use super::record::{Ending, Record, Retention, now_ms};
 use super::registry::{Inserted, Registry};
 use super::{
     CancelOnDrop, Error, Event, Executed, Execution, ExecutionId, ExecutionList, ExecutionRequest,
-    ListPage, OutputPage, OutputQuery, RunStats, Status, Submitted, events, key, outcome,
+    ListPage, OutputPage, OutputQuery, RunStats, Status, Submitted, events, key, outcome, stateful,
 };
 use crate::config::RunConfig;
 use crate::metrics;
+use crate::service::sessions::Turn;
 use crate::workers::{RunRequest, Workers};
 
 /// This node's executions. A cheap handle: clones share everything.
@@ -28,10 +29,10 @@ pub struct Runs {
     inner: Arc<Inner>,
 }
 
-struct Inner {
+pub(super) struct Inner {
     workers: Workers,
-    config: RunConfig,
-    admission: Arc<Admission>,
+    pub(super) config: RunConfig,
+    pub(super) admission: Arc<Admission>,
     registry: Registry,
     /// Set once the cluster has given this node its id.
     node: OnceLock<u64>,
@@ -101,9 +102,13 @@ impl Runs {
     }
 
     /// Checks the request, lets it into the queue, and starts it. Returns at once; the execution goes
-    /// on whether or not anybody waits for it.
-    pub fn submit(&self, request: ExecutionRequest) -> Result<Submitted, Error> {
-        let accepted = self.accept(request, Retention::Awaited)?;
+    /// on whether or not anybody waits for it. With a turn it runs in a session or heap.
+    pub fn submit(
+        &self,
+        request: ExecutionRequest,
+        turn: Option<Turn>,
+    ) -> Result<Submitted, Error> {
+        let accepted = self.accept(request, turn, Retention::Awaited)?;
         let replayed = accepted.drive.is_none();
         if let Some(drive) = accepted.drive {
             tokio::spawn(drive);
@@ -116,13 +121,27 @@ impl Runs {
 
     /// Runs it and gives the end. Dropping the future stops the execution, unless the request has an
     /// idempotency key: then a retry may still ask for the answer.
-    pub async fn execute(&self, request: ExecutionRequest) -> Result<Executed, Error> {
-        let Accepted { record, drive } = self.accept(request, Retention::Answered)?;
+    pub async fn execute(
+        &self,
+        request: ExecutionRequest,
+        turn: Option<Turn>,
+    ) -> Result<Executed, Error> {
+        let stateful = turn.is_some();
+        let Accepted { record, drive } = self.accept(request, turn, Retention::Answered)?;
         let replayed = drive.is_none();
         match drive {
             // Driven right here: no other task has to be woken on the way to the answer.
-            Some(drive) if record.key.is_none() => {
+            Some(drive) if record.key.is_none() && !stateful => {
                 Attached::new(drive, record.cancel.clone()).await;
+            }
+            // Its end may be told before the drive is over: while a commit stays unknown.
+            Some(drive) if record.key.is_none() => {
+                let attached = Attached::new(drive, record.cancel.clone());
+                tokio::select! {
+                    biased;
+                    () = attached => {}
+                    _ = record.ended(None) => {}
+                }
             }
             Some(drive) => {
                 tokio::spawn(drive);
@@ -132,16 +151,21 @@ impl Runs {
                 record.ended(None).await;
             }
         }
-        match record.unavailable() {
-            Some(reason) => Err(Error::Unavailable { reason }),
+        match record.not_run() {
+            Some(error) => Err(error),
             None => Ok(Executed {
+                replayed: replayed || record.is_replayed(),
                 execution: record.view(),
-                replayed,
             }),
         }
     }
 
-    fn accept(&self, request: ExecutionRequest, retention: Retention) -> Result<Accepted, Error> {
+    fn accept(
+        &self,
+        request: ExecutionRequest,
+        turn: Option<Turn>,
+        retention: Retention,
+    ) -> Result<Accepted, Error> {
         let inner = &self.inner;
         let bytes = request.code.len() as u64;
         if bytes > inner.config.code_bytes_max {
@@ -155,6 +179,9 @@ impl Runs {
             Some(key) => Some(key::of(key, &request)?),
             None => None,
         };
+        let keyed = key
+            .as_ref()
+            .map(|(key, digest)| (key.key.to_string(), *digest));
         let node = *inner.node.get().ok_or(Error::NotMember)?;
         let id = ExecutionId::new(node, inner.incarnation);
         let inserted = inner.registry.insert(
@@ -163,7 +190,11 @@ impl Runs {
                 if inner.draining() {
                     return Err(Error::Draining);
                 }
-                inner.admission.admit()
+                // In a session it waits for its turn first, and takes up no place meanwhile.
+                match &turn {
+                    Some(_) => Ok(None),
+                    None => inner.admission.admit().map(Some),
+                }
             },
             |order, key| Record::new(id, order, limits.output_bytes_max, retention, key),
         )?;
@@ -173,6 +204,7 @@ impl Runs {
                 drive: None,
             },
             Inserted::New(record, admitted) => {
+                let principal = request.principal;
                 let request = RunRequest {
                     code: request.code,
                     language: request.language,
@@ -180,16 +212,27 @@ impl Runs {
                     limits: limits.run,
                     reproducible: None,
                 };
-                let drive = drive(
-                    Arc::clone(inner),
-                    Arc::clone(&record),
-                    admitted,
-                    request,
-                    limits,
-                );
-                Accepted {
+                let (guard, made) = (
+                    EndsAnyway {
+                        inner: Arc::clone(inner),
+                        record: Arc::clone(&record),
+                    },
                     record,
-                    drive: Some(Box::pin(drive)),
+                );
+                let drive: Drive = match (turn, admitted) {
+                    (None, Some(admitted)) => Box::pin(drive(guard, admitted, request, limits)),
+                    (turn, _) => Box::pin(stateful::drive(
+                        guard,
+                        turn.expect("without one it was admitted"),
+                        request,
+                        keyed,
+                        principal,
+                        limits,
+                    )),
+                };
+                Accepted {
+                    record: made,
+                    drive: Some(drive),
                 }
             }
         })
@@ -345,7 +388,7 @@ impl Inner {
     }
 
     /// Ends it, unless it has ended already.
-    fn finish(&self, record: &Arc<Record>, ending: Ending, duration: Option<Duration>) {
+    pub(super) fn finish(&self, record: &Arc<Record>, ending: Ending, duration: Option<Duration>) {
         let status = ending.status;
         let Some(kept_bytes) = record.finish(ending, duration) else {
             return;
@@ -359,9 +402,9 @@ impl Inner {
 }
 
 /// Ends the record of a drive that panicked or was dropped by the runtime's end.
-struct EndsAnyway {
-    inner: Arc<Inner>,
-    record: Arc<Record>,
+pub(super) struct EndsAnyway {
+    pub(super) inner: Arc<Inner>,
+    pub(super) record: Arc<Record>,
 }
 
 impl Drop for EndsAnyway {
@@ -373,26 +416,28 @@ impl Drop for EndsAnyway {
     }
 }
 
-async fn drive(
-    inner: Arc<Inner>,
-    record: Arc<Record>,
-    admitted: Admitted,
-    request: RunRequest,
-    limits: Limits,
-) {
-    let guard = EndsAnyway { inner, record };
-    let EndsAnyway { inner, record } = &guard;
-    let place = match admitted {
-        Admitted::Now(place) => place,
-        Admitted::Queued(slot) => tokio::select! {
-            biased;
-            () = record.cancel.cancelled() => {
-                inner.finish(record, outcome::cancelled(), None);
-                return;
-            }
-            place = slot.place() => place,
-        },
+impl EndsAnyway {
+    /// Waits for a place among those that run. None when it was stopped before.
+    pub(super) async fn place(&self, admitted: Admitted) -> Option<Place> {
+        match admitted {
+            Admitted::Now(place) => Some(place),
+            Admitted::Queued(slot) => tokio::select! {
+                biased;
+                () = self.record.cancel.cancelled() => {
+                    self.inner.finish(&self.record, outcome::cancelled(), None);
+                    None
+                }
+                place = slot.place() => Some(place),
+            },
+        }
+    }
+}
+
+async fn drive(guard: EndsAnyway, admitted: Admitted, request: RunRequest, limits: Limits) {
+    let Some(place) = guard.place(admitted).await else {
+        return;
     };
+    let EndsAnyway { inner, record } = &guard;
     if !record.begin() {
         return;
     }
@@ -410,7 +455,8 @@ async fn drive(
         Err(error) => {
             tracing::warn!(execution_id = %record.id, %error, "no worker for an execution");
             let reason = error.to_string().into();
-            inner.finish(record, outcome::unavailable(reason), None);
+            let ending = outcome::not_run(Error::Unavailable { reason });
+            inner.finish(record, ending, None);
         }
     }
 }

@@ -9,17 +9,22 @@ use utoipa::ToSchema;
 use super::ExecutionId;
 use crate::error_code::ErrorCode;
 use crate::raw_json;
+use crate::service::sessions::{Place, Target};
 pub use worker_protocol::{ConsoleLevel, Language};
 
-/// What a caller asks for.
-#[derive(Clone, Debug)]
+/// What a caller asks for. Serialized it is only for other nodes of the cluster.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExecutionRequest {
     /// The source text.
     pub code: String,
     /// Its language.
+    #[serde(with = "language_number")]
     pub language: Language,
     /// The global `input`.
+    #[serde(default, with = "raw_json", skip_serializing_if = "Option::is_none")]
     pub input: Option<Arc<RawValue>>,
+    /// The session or heap that it runs in; without one, in a world of its own that is gone afterwards.
+    pub target: Option<Target>,
     /// What differs from the configured limits.
     pub limits: LimitOverrides,
     /// Makes a retry safe: the same key and request give the stored execution.
@@ -29,7 +34,7 @@ pub struct ExecutionRequest {
 }
 
 /// A request's own limits; each is checked against the configured maximum.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct LimitOverrides {
     /// Wall clock, in milliseconds.
     pub timeout_ms: Option<u64>,
@@ -134,6 +139,9 @@ pub struct Execution {
     pub finished_at_ms: Option<u64>,
     /// Time in the worker, in milliseconds.
     pub duration_ms: Option<f64>,
+    /// Where the session or heap stands that it ran in.
+    #[serde(default)]
+    pub place: Option<Place>,
 }
 
 /// Why an execution did not complete.
@@ -156,7 +164,7 @@ pub struct ExecutionError {
 }
 
 /// The answer to a request that was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Submitted {
     /// The execution's id.
     pub id: ExecutionId,
@@ -165,7 +173,7 @@ pub struct Submitted {
 }
 
 /// The end of an execution, for a caller who waited for it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Executed {
     /// The execution.
     pub execution: Execution,
@@ -260,6 +268,22 @@ pub struct RunStats {
     pub kept_bytes: u64,
     /// No new execution is taken.
     pub draining: bool,
+}
+
+/// Between nodes a language is the number that it has between node and worker.
+mod language_number {
+    use serde::{Deserialize, Deserializer, Serialize as _, Serializer, de::Error as _};
+
+    use super::Language;
+
+    pub fn serialize<S: Serializer>(language: &Language, serializer: S) -> Result<S::Ok, S::Error> {
+        i32::from(*language).serialize(serializer)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Language, D::Error> {
+        let number = i32::deserialize(deserializer)?;
+        Language::try_from(number).map_err(D::Error::custom)
+    }
 }
 
 /// Between nodes a level is the number that it has between node and worker.

@@ -3,7 +3,7 @@
 mod bootstrap;
 mod certificates;
 mod faults;
-mod fleet;
+pub mod fleet;
 mod forwarding;
 mod history;
 mod linear;

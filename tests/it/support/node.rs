@@ -1,9 +1,11 @@
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::{Output, Stdio};
 
 use reqwest::{Client, Response, StatusCode};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
+use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
@@ -14,7 +16,11 @@ use super::PATIENCE;
 /// The program, with nothing of this process's environment that it would listen to.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-v8"));
-    command.env_clear().stdin(Stdio::null()).kill_on_drop(true);
+    // What one node keeps is not another test's.
+    let temporary = Path::new(env!("CARGO_TARGET_TMPDIR")).join("nodes");
+    std::fs::create_dir_all(&temporary).expect("a directory for temporary files");
+    command.env_clear().env("TMPDIR", temporary);
+    command.stdin(Stdio::null()).kill_on_drop(true);
     command
 }
 
@@ -55,6 +61,8 @@ pub struct Node {
     urls: BTreeMap<String, String>,
     log: JoinHandle<String>,
     client: Client,
+    /// Where it keeps things, unless its arguments say otherwise.
+    _temporary: TempDir,
 }
 
 impl Node {
@@ -67,6 +75,8 @@ impl Node {
 
     /// Starts this command and waits until so many listeners are open.
     pub async fn spawn(mut command: Command, listeners: usize) -> Self {
+        let temporary = tempfile::tempdir().expect("a directory for temporary files");
+        command.env("TMPDIR", temporary.path());
         let mut child = command
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -98,6 +108,7 @@ impl Node {
             urls,
             log,
             client: Client::new(),
+            _temporary: temporary,
         }
     }
 

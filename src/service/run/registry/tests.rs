@@ -26,13 +26,14 @@ impl Fixture {
         let key = key.map(|(principal, key, digest)| {
             let key = Key {
                 principal: principal.into(),
+                target: None,
                 key: key.into(),
             };
             (key, [digest; 32])
         });
         self.registry.insert(
             key,
-            || self.admission.admit(),
+            || self.admission.admit().map(Some),
             |order, key| Record::new(ExecutionId::new(1, 1), order, 1000, retention, key),
         )
     }
@@ -185,7 +186,12 @@ fn a_key_is_free_when_nothing_ran() {
     let Ok(Inserted::New(first, _)) = fixture.insert(Retention::Answered, key) else {
         panic!("the key is new");
     };
-    let kept = first.finish(outcome::unavailable("no process".into()), None);
+    let kept = first.finish(
+        outcome::not_run(Error::Unavailable {
+            reason: "no process".into(),
+        }),
+        None,
+    );
     fixture
         .registry
         .finished(&first, kept.expect("its first end"));

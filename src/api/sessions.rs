@@ -1,0 +1,232 @@
+use std::time::{Duration, Instant};
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, Uri};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{ApiState, Problem, body};
+use crate::service::sessions::{Error, Point, Sessions};
+use crate::wire::{
+    CommitListBody, CreateSessionBody, RenameSessionBody, ResetSessionBody, SessionBody,
+    SessionListBody,
+};
+
+/// A request waits so long for its cluster.
+const PATIENCE: Duration = Duration::from_secs(10);
+const LIST_LIMIT: usize = 100;
+const LOG_LIMIT: usize = 20;
+
+/// Which sessions.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ListQuery {
+    /// Only those whose names begin so.
+    #[serde(default)]
+    prefix: String,
+    /// `next_after` of the page before.
+    after: Option<String>,
+    /// The most sessions: 100 when not given, 1000 at most.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+/// Which runs.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct LogQuery {
+    /// `next_from` of the page before, or any heap.
+    from: Option<String>,
+    /// The most runs: 20 when not given, 1000 at most.
+    #[param(minimum = 1, maximum = 1000)]
+    limit: Option<usize>,
+}
+
+/// List sessions.
+///
+/// In the order of their names.
+#[utoipa::path(
+    get,
+    path = "/api/sessions",
+    operation_id = "listSessions",
+    tag = "sessions",
+    params(ListQuery),
+    responses((status = 200, description = "A page of sessions", body = SessionListBody))
+)]
+pub async fn list(
+    State(state): State<ApiState>,
+    uri: Uri,
+) -> Result<Json<SessionListBody>, Problem> {
+    let query: ListQuery = body::query(&uri)?;
+    let (after, limit) = (query.after.as_deref(), query.limit.unwrap_or(LIST_LIMIT));
+    let page = sessions(&state)?.list(&query.prefix, after, limit, deadline());
+    Ok(Json(page.await?.into()))
+}
+
+/// Make a session.
+///
+/// A run makes the session that it names, so this is for one that begins with an earlier state: where
+/// another session stands, after so many of its runs, or with a heap.
+#[utoipa::path(
+    post,
+    path = "/api/sessions",
+    operation_id = "createSession",
+    tag = "sessions",
+    request_body = CreateSessionBody,
+    responses((status = 201, description = "The session", body = SessionBody))
+)]
+pub async fn create(
+    State(state): State<ApiState>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<(StatusCode, Json<SessionBody>), Problem> {
+    let wanted: CreateSessionBody = body::json(&body.map_err(body::unread)?)?;
+    let point = wanted.point()?;
+    let sessions = sessions(&state)?;
+    let made = match (&wanted.from, point) {
+        (Some(from), point) => {
+            let point = point.unwrap_or(Point::Head);
+            sessions
+                .create(wanted.name, Some((from, point)), "", deadline())
+                .await
+        }
+        (None, Some(Point::Heap(heap))) => {
+            sessions
+                .create_from_heap(wanted.name, heap, "", deadline())
+                .await
+        }
+        (None, Some(_)) => {
+            let detail = "`commit` counts the runs of the session that `from` names";
+            return Err(Problem::invalid("commit", detail));
+        }
+        (None, None) => sessions.create(wanted.name, None, "", deadline()).await,
+    };
+    Ok((StatusCode::CREATED, Json(made?.into())))
+}
+
+/// Look at a session.
+#[utoipa::path(
+    get,
+    path = "/api/sessions/{name}",
+    operation_id = "getSession",
+    tag = "sessions",
+    params(("name" = String, Path, description = "Its name, `/` in it as `%2F`")),
+    responses((status = 200, description = "The session", body = SessionBody))
+)]
+pub async fn get(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<Json<SessionBody>, Problem> {
+    let info = sessions(&state)?.info(&name, deadline()).await?;
+    Ok(Json(info.into()))
+}
+
+/// Read a session's history.
+///
+/// The newest run first, with its code and its reply. Every heap in it can be run from, forked and gone
+/// back to.
+#[utoipa::path(
+    get,
+    path = "/api/sessions/{name}/log",
+    operation_id = "sessionLog",
+    tag = "sessions",
+    params(("name" = String, Path, description = "Its name, `/` in it as `%2F`"), LogQuery),
+    responses((status = 200, description = "A page of the history", body = CommitListBody))
+)]
+pub async fn log(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Json<CommitListBody>, Problem> {
+    let query: LogQuery = body::query(&uri)?;
+    let from = query.from.as_deref().map(str::parse).transpose();
+    let from = from.map_err(|error: crate::service::sessions::MalformedHeap| {
+        Problem::invalid("from", error.to_string())
+    })?;
+    let limit = query.limit.unwrap_or(LOG_LIMIT);
+    let page = sessions(&state)?
+        .log(&name, from, limit, deadline())
+        .await?;
+    Ok(Json(page.try_into()?))
+}
+
+/// Go back to an earlier state, or to any other heap.
+///
+/// What the session runs at that moment is not kept. The heaps that it leaves stay in the history of what
+/// was forked from them.
+#[utoipa::path(
+    post,
+    path = "/api/sessions/{name}/reset",
+    operation_id = "resetSession",
+    tag = "sessions",
+    params(("name" = String, Path, description = "Its name, `/` in it as `%2F`")),
+    request_body = ResetSessionBody,
+    responses((status = 200, description = "The session", body = SessionBody))
+)]
+pub async fn reset(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<SessionBody>, Problem> {
+    let wanted: ResetSessionBody = body::json(&body.map_err(body::unread)?)?;
+    let (point, if_heap) = wanted.points()?;
+    let point = point.ok_or_else(|| {
+        Problem::invalid(
+            "heap",
+            "`heap` or `commit` has to say where the session is to stand",
+        )
+    })?;
+    let info = sessions(&state)?.reset(&name, point, if_heap, "", deadline());
+    Ok(Json(info.await?.into()))
+}
+
+/// Rename a session.
+#[utoipa::path(
+    post,
+    path = "/api/sessions/{name}/rename",
+    operation_id = "renameSession",
+    tag = "sessions",
+    params(("name" = String, Path, description = "Its name, `/` in it as `%2F`")),
+    request_body = RenameSessionBody,
+    responses((status = 200, description = "The session", body = SessionBody))
+)]
+pub async fn rename(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    body: Result<Bytes, BytesRejection>,
+) -> Result<Json<SessionBody>, Problem> {
+    let wanted: RenameSessionBody = body::json(&body.map_err(body::unread)?)?;
+    let info = sessions(&state)?.rename(&name, wanted.name, wanted.replace, "", deadline());
+    Ok(Json(info.await?.into()))
+}
+
+/// Delete a session.
+///
+/// Its name is free again. Its heaps stay for what was forked from them.
+#[utoipa::path(
+    delete,
+    path = "/api/sessions/{name}",
+    operation_id = "deleteSession",
+    tag = "sessions",
+    params(("name" = String, Path, description = "Its name, `/` in it as `%2F`")),
+    responses((status = 204, description = "It is gone"))
+)]
+pub async fn delete(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Problem> {
+    sessions(&state)?.delete(&name, "", deadline()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn sessions(state: &ApiState) -> Result<&Sessions, Error> {
+    state.sessions.as_ref().ok_or(Error::Off)
+}
+
+fn deadline() -> Instant {
+    Instant::now() + PATIENCE
+}

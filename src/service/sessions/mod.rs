@@ -1,0 +1,101 @@
+//! Sessions: JavaScript worlds that live from run to run, on whichever node.
+//!
+//! * `owner`: who runs a session; a claim through the cluster, with a fence.
+//! * `turn`: one run in a state: alone in its session, from the queue to the commit.
+//! * `commit`: what a run changed goes into the cluster's history, before its process takes over.
+//! * `restore`: a process from the nearest image and the deltas after it; new images in the background.
+//! * `warm`: the processes that are kept, and which goes first.
+//! * `history`: what callers see and change of sessions without running anything.
+
+mod commit;
+mod error;
+mod history;
+mod owner;
+mod restore;
+mod turn;
+mod types;
+mod warm;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use cluster::node::Cluster;
+use tokio::sync::OnceCell;
+use tokio_util::task::TaskTracker;
+
+pub use self::error::{Error, hint};
+pub use self::history::{Commit, CommitPage, Point, SessionInfo, SessionPage};
+pub use self::turn::{Hooks, StatefulRun, Turn};
+pub use self::types::{HeapId, MalformedHeap, Owner, Place, Run, Target};
+use self::warm::Warm;
+use super::blobs::Blobs;
+use crate::config::SessionsConfig;
+use crate::workers::session::StateLimits;
+use crate::workers::{Engine, Workers};
+
+/// How long a claim, and other writes that a run needs before it begins, may take.
+const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The sessions of the cluster, and those that this node runs. Cheap to clone.
+#[derive(Clone)]
+pub struct Sessions {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cluster: Cluster,
+    workers: Workers,
+    blobs: Blobs,
+    engine: &'static Engine,
+    limits: StateLimits,
+    /// Where images are put together.
+    scratch: PathBuf,
+    warm: Warm,
+    /// The cluster knows this node's engine.
+    registered: OnceCell<()>,
+    tasks: TaskTracker,
+}
+
+impl Sessions {
+    /// Those of a node's cluster. Images are put together in `scratch`, a directory of this node's own.
+    ///
+    /// # Errors
+    /// When the engine can't be loaded, or the directory can't be made.
+    pub fn new(
+        cluster: Cluster,
+        workers: Workers,
+        blobs: Blobs,
+        limits: StateLimits,
+        config: SessionsConfig,
+        scratch: PathBuf,
+    ) -> std::io::Result<Self> {
+        std::fs::create_dir_all(&scratch)?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                warm: Warm::new(config.warm_max, config.waiting_max),
+                cluster,
+                workers,
+                blobs,
+                engine: Engine::embedded()?,
+                limits,
+                scratch,
+                registered: OnceCell::new(),
+                tasks: TaskTracker::new(),
+            }),
+        })
+    }
+
+    /// How many processes are kept for their next run.
+    pub fn warm(&self) -> usize {
+        self.inner.warm.count()
+    }
+
+    /// Ends all processes of sessions; what was kept is in the cluster.
+    pub async fn close(&self) {
+        self.inner.tasks.close();
+        self.inner.warm.close().await;
+        // A new image may be under way: it is not needed.
+        let _ = tokio::time::timeout(Duration::from_secs(2), self.inner.tasks.wait()).await;
+    }
+}

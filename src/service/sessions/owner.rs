@@ -1,0 +1,141 @@
+//! Who runs a session. The claim is a command: its fence is what makes one owner's commits good and another's
+//! not. Which node that is, is only a question of speed.
+
+use std::time::{Duration, Instant};
+
+use cluster::node::ProposeError;
+use cluster::proto::command::Kind;
+use cluster::proto::reply::Outcome;
+use cluster::proto::{ClaimSession, PutEngine, Reason, SessionRecord};
+use cluster::state::NAME_BYTES_MAX;
+
+use super::{CLAIM_TIMEOUT, Error, Inner, Owner, Sessions, Target};
+
+impl Sessions {
+    /// Who runs what a target names; a session that nobody runs is claimed for this node, and made where there
+    /// is none. With `take_over` it is claimed from a node that does not answer.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub async fn owner(
+        &self,
+        target: &Target,
+        principal: &str,
+        take_over: bool,
+    ) -> Result<Owner, Error> {
+        let inner = &self.inner;
+        let name = match target {
+            Target::Session(name) => name,
+            // A branch takes nothing from anybody: any node can make one.
+            Target::Heap(_) => return Ok(Owner::Here),
+        };
+        check_name(name)?;
+        let record = inner.cluster.state().session_by_name(name).await?;
+        match record {
+            Some(record) if inner.is_own(&record) => return Ok(Owner::Here),
+            Some(record) if !take_over && inner.lives(&record) => {
+                return Ok(Owner::There(record.owner_node));
+            }
+            _ => {}
+        }
+        inner.claim(name, principal).await
+    }
+
+    /// Waits until this node's state has all that was acknowledged anywhere before: what it knew of owners
+    /// was not true any more.
+    ///
+    /// # Errors
+    /// As [`Error`] tells.
+    pub async fn refresh(&self) -> Result<(), Error> {
+        let deadline = Instant::now() + CLAIM_TIMEOUT;
+        self.inner.cluster.linearizable(deadline).await?;
+        Ok(())
+    }
+}
+
+impl Inner {
+    /// Whether this life of this node runs a session.
+    pub(super) fn is_own(&self, record: &SessionRecord) -> bool {
+        self.cluster.node() == Some(record.owner_node)
+            && record.owner_incarnation == self.cluster.incarnation()
+    }
+
+    fn lives(&self, record: &SessionRecord) -> bool {
+        let node = self.cluster.state().known_node(record.owner_node);
+        node.is_some_and(|node| node.alive && node.incarnation == record.owner_incarnation)
+    }
+
+    async fn claim(&self, name: &str, principal: &str) -> Result<Owner, Error> {
+        self.register_engine().await?;
+        let mut session_id = [0; 16];
+        getrandom::fill(&mut session_id).expect("the kernel has random bytes");
+        let claim = ClaimSession {
+            name: name.to_owned(),
+            node: self.cluster.node().ok_or(ProposeError::NotMember)?,
+            incarnation: self.cluster.incarnation(),
+            engine_id: self.engine.id().0.to_vec(),
+            session_id: session_id.to_vec(),
+        };
+        let deadline = Instant::now() + CLAIM_TIMEOUT;
+        let committed = self
+            .cluster
+            .propose(Kind::ClaimSession(claim), principal, deadline);
+        let committed = committed.await?;
+        self.applied(committed.index).await?;
+        match committed.reply.outcome {
+            Some(Outcome::SessionClaimed(_)) => Ok(Owner::Here),
+            Some(Outcome::Refused(refused)) => match refused.reason() {
+                Reason::ClaimedRecently => Ok(Owner::There(refused.actual)),
+                _ => Err(Error::refused(&refused, name)),
+            },
+            _ => Err(Error::Record),
+        }
+    }
+
+    /// Waits until this node's own state has an entry.
+    pub(super) async fn applied(&self, index: u64) -> Result<(), Error> {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        match self.cluster.state().wait_applied(index, deadline).await {
+            true => Ok(()),
+            false => Err(cluster::node::ReadError::Lagging.into()),
+        }
+    }
+
+    /// Makes this node's engine known, once.
+    pub(super) async fn register_engine(&self) -> Result<(), Error> {
+        let registered = self.registered.get_or_try_init(|| async {
+            let id = self.engine.id().0.to_vec();
+            if self.cluster.state().engine(&id).await?.is_some() {
+                return Ok(());
+            }
+            let facts = self.engine.facts();
+            let put = PutEngine {
+                id,
+                v8_version: facts.v8_version.to_owned(),
+                cpu_baseline: facts.cpu_baseline.to_owned(),
+                worker_blob: Vec::new(),
+                base_image_blob: Vec::new(),
+            };
+            let deadline = Instant::now() + CLAIM_TIMEOUT;
+            let committed = self
+                .cluster
+                .propose(Kind::PutEngine(put), "", deadline)
+                .await?;
+            match committed.reply.outcome {
+                Some(Outcome::Done(_)) => Ok(()),
+                Some(Outcome::Refused(refused)) => Err(Error::refused(&refused, "")),
+                _ => Err(Error::Record),
+            }
+        });
+        registered.await.copied()
+    }
+}
+
+/// A name that a session may have.
+pub(super) fn check_name(name: &str) -> Result<(), Error> {
+    let fits = (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
+    match fits {
+        true => Ok(()),
+        false => Err(Error::Name { bytes: name.len() }),
+    }
+}

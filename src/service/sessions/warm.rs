@@ -1,0 +1,257 @@
+//! The processes of sessions that wait for their next run on this node, and those that wait for their turn.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OwnedMutexGuard;
+
+use super::{Error, HeapId};
+use crate::workers::session::Session;
+
+/// A session's immutable id.
+pub type SessionId = [u8; 16];
+
+/// What this node keeps of one session that it runs.
+#[derive(Default)]
+pub struct Slot {
+    /// Runs that wait for their turn, and the one that has it.
+    waiting: AtomicUsize,
+    used: AtomicU64,
+    state: Arc<tokio::sync::Mutex<SlotState>>,
+}
+
+/// What only the run whose turn it is may touch.
+#[derive(Default)]
+pub struct SlotState {
+    /// The claim that this is good for; 0 = none.
+    pub fence: u64,
+    /// Where the session stands.
+    pub heap: Option<HeapId>,
+    /// A process in that state.
+    pub live: Option<Live>,
+}
+
+/// A process, and how far its state is from an image.
+pub struct Live {
+    /// The process.
+    pub session: Session,
+    /// What a restore would have to read.
+    pub chain: Chain,
+    _counted: Counted,
+}
+
+/// How many deltas there are behind a state.
+#[derive(Default)]
+pub struct Chain {
+    /// How many, since the process was opened or before.
+    pub deltas: u64,
+    /// Their bytes together, as they are kept.
+    pub bytes: u64,
+    /// What of them the last image has.
+    pub image: Arc<Image>,
+}
+
+/// The last image of a chain.
+#[derive(Default)]
+pub struct Image {
+    /// So many deltas are in it,
+    pub deltas: AtomicU64,
+    /// with so many bytes.
+    pub delta_bytes: AtomicU64,
+    /// Its own bytes, as they are kept; 0 = the engine's base image.
+    pub bytes: AtomicU64,
+    /// Another one is being made.
+    pub is_making: AtomicBool,
+}
+
+/// Counts a process for as long as it is there.
+struct Counted(Arc<AtomicUsize>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// All slots of a node, and processes of heaps that belong to no session.
+pub struct Warm {
+    slots: Mutex<HashMap<SessionId, Arc<Slot>>>,
+    branches: Mutex<HashMap<HeapId, (u64, Live)>>,
+    live: Arc<AtomicUsize>,
+    clock: AtomicU64,
+    live_max: usize,
+    waiting_max: usize,
+}
+
+/// A turn in a session: while it lives no other run of the session begins.
+pub struct Place {
+    slot: Arc<Slot>,
+    state: Option<OwnedMutexGuard<SlotState>>,
+}
+
+impl Warm {
+    pub fn new(live_max: usize, waiting_max: usize) -> Self {
+        Self {
+            slots: Mutex::default(),
+            branches: Mutex::default(),
+            live: Arc::default(),
+            clock: AtomicU64::new(0),
+            live_max,
+            waiting_max,
+        }
+    }
+
+    /// How many processes there are.
+    pub fn count(&self) -> usize {
+        self.live.load(Ordering::Relaxed)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Slot>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn branches(&self) -> MutexGuard<'_, HashMap<HeapId, (u64, Live)>> {
+        self.branches.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Queues up for a session. The order of the calls is the order of the turns.
+    pub fn enter(&self, session: SessionId) -> Result<Place, Error> {
+        let slot = {
+            let mut slots = self.slots();
+            let slot = Arc::clone(slots.entry(session).or_default());
+            // Under the lock: a slot that somebody waits for is not forgotten.
+            let waiting = slot.waiting.fetch_add(1, Ordering::Relaxed);
+            if waiting > self.waiting_max {
+                slot.waiting.fetch_sub(1, Ordering::Relaxed);
+                return Err(Error::QueueFull {
+                    waiting_max: self.waiting_max,
+                });
+            }
+            slot
+        };
+        Ok(Place { slot, state: None })
+    }
+
+    /// A process that is one of those that are kept, until it is dropped.
+    pub fn live(&self, session: Session, chain: Chain) -> Live {
+        self.live.fetch_add(1, Ordering::Relaxed);
+        Live {
+            session,
+            chain,
+            _counted: Counted(Arc::clone(&self.live)),
+        }
+    }
+
+    /// The process in the state of a heap that belongs to no session.
+    pub fn take_branch(&self, heap: &HeapId) -> Option<Live> {
+        self.branches().remove(heap).map(|(_, live)| live)
+    }
+
+    /// Keeps such a process.
+    pub fn put_branch(&self, heap: HeapId, live: Live) {
+        let now = self.now();
+        self.branches().insert(heap, (now, live));
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Gives up the processes that were not used for longest, until one more may be opened.
+    pub async fn make_room(&self) {
+        while self.count() >= self.live_max {
+            let Some(oldest) = self.take_oldest() else {
+                // All of them run something: the bound is exceeded for as long as that takes.
+                return;
+            };
+            oldest.close().await;
+        }
+    }
+
+    fn take_oldest(&self) -> Option<Live> {
+        let mut slots = self.slots();
+        let mut branches = self.branches();
+        let mut idle: Option<(u64, SessionId, OwnedMutexGuard<SlotState>)> = None;
+        for (id, slot) in slots.iter() {
+            let used = slot.used.load(Ordering::Relaxed);
+            if idle.as_ref().is_some_and(|(oldest, ..)| *oldest <= used) {
+                continue;
+            }
+            if let Ok(state) = Arc::clone(&slot.state).try_lock_owned()
+                && state.live.is_some()
+            {
+                idle = Some((used, *id, state));
+            }
+        }
+        let branch = branches.iter().min_by_key(|(_, (used, _))| *used);
+        let branch = branch.map(|(heap, (used, _))| (*used, *heap));
+        match (idle, branch) {
+            (idle, Some((used, heap))) if idle.as_ref().is_none_or(|(other, ..)| used < *other) => {
+                branches.remove(&heap).map(|(_, live)| live)
+            }
+            (Some((_, id, mut state)), _) => {
+                let live = state.live.take();
+                drop(state);
+                if slots.get(&id).is_some_and(|slot| slot.is_idle()) {
+                    slots.remove(&id);
+                }
+                live
+            }
+            (None, _) => None,
+        }
+    }
+
+    /// Ends all processes that nothing runs in.
+    pub async fn close(&self) {
+        while let Some(live) = self.take_oldest() {
+            live.close().await;
+        }
+    }
+
+    /// Whether a process waits in a session, as far as that can be told without waiting.
+    pub fn is_warm(&self, session: &SessionId) -> bool {
+        let slot = self.slots().get(session).cloned();
+        slot.is_some_and(|slot| match slot.state.try_lock() {
+            Ok(state) => state.live.is_some(),
+            // Something runs in it.
+            Err(_) => true,
+        })
+    }
+}
+
+impl Live {
+    /// Ends the process and waits until it is reaped.
+    pub async fn close(self) {
+        self.session.close().await;
+    }
+}
+
+impl Slot {
+    fn is_idle(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
+    }
+}
+
+impl Place {
+    /// Waits for the turn.
+    pub async fn turn(&mut self) -> &mut SlotState {
+        let state = match self.state.take() {
+            Some(state) => state,
+            None => Arc::clone(&self.slot.state).lock_owned().await,
+        };
+        self.state.insert(state)
+    }
+
+    /// The turn was used at this time.
+    pub fn used(&self, warm: &Warm) {
+        self.slot.used.store(warm.now(), Ordering::Relaxed);
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.state = None;
+        self.slot.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,5 +1,5 @@
 # `make verify` changes no file of the source, `make fix` does.
-.PHONY: help build test verify fix soak twins power-loss faults failover bench container
+.PHONY: help build test verify fix soak twins session-twins power-loss faults failover bench container
 
 help: ## What can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -26,6 +26,7 @@ soak: ## Ten minutes of mixed runs, a twentieth of them hostile; then the cluste
 	$(MAKE) failover
 	$(MAKE) power-loss
 	$(MAKE) faults
+	$(MAKE) session-twins
 	$(MAKE) twins
 
 twins: ## 2,000 random programs of 200 runs in sessions that are moved, and one of 5,000: three hours on two processors; TWINS_SEED=N for others
@@ -35,6 +36,9 @@ twins: ## 2,000 random programs of 200 runs in sessions that are moved, and one 
 
 failover: ## 50 leaders are killed under a write each 10 ms
 	bench/failover --kills 50 --gap-ms-max 1500
+
+session-twins: ## 10,000 random programs in sessions that are moved between three nodes; SESSION_TWINS_SEED=N for others
+	SESSION_TWINS=$${SESSION_TWINS:-10000} cargo test --locked --test it -- sessions::twins --nocapture
 
 power-loss: ## 2,000 losses of power; POWER_LOSS_SEED=N for others
 	POWER_LOSS_CRASHES=$${POWER_LOSS_CRASHES:-2000} POWER_LOSS_SEED=$${POWER_LOSS_SEED:-1000} \

@@ -33,6 +33,34 @@ pub struct Parent<'a> {
     pub table: &'a MappingTable,
     /// The state's pages: what its image or the deltas before say, so without pages of zeros.
     pub present: &'a PageSet,
+    /// Pages of it that were read when it was a child: they need not be read again.
+    pub known: &'a KnownPages,
+}
+
+/// Some pages of a process that waits, as they were read.
+///
+/// A small run changes the same few dozen pages as the one before it, and most of its time goes into reading
+/// them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KnownPages {
+    pages: PageSet,
+    bytes: Vec<u8>,
+}
+
+impl KnownPages {
+    /// So many are kept of one process: 1 MiB.
+    const PAGES_MAX: u64 = 256;
+
+    fn note(&mut self, page: u64, bytes: &[u8; PAGE]) {
+        if self.bytes.len() < Self::PAGES_MAX as usize * PAGE {
+            self.pages.push(page);
+            self.bytes.extend_from_slice(bytes);
+        }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, &[u8; PAGE])> {
+        self.pages.pages().zip(self.bytes.as_chunks().0)
+    }
 }
 
 /// A process that waits after its run.
@@ -46,7 +74,8 @@ pub struct Child<'a> {
     pub scan: &'a Scan,
 }
 
-/// By how much a process differs from the one it was forked from, which still waits as it was then.
+/// By how much a process differs from the one it was forked from, which still waits as it was then; and some
+/// of its pages, for the time when it is a parent itself.
 ///
 /// # Errors
 /// When one of them can't be read, past the deadline, or when more than `pages_max` pages would have
@@ -57,7 +86,7 @@ pub fn delta(
     child: Child<'_>,
     pages_max: u64,
     deadline: Instant,
-) -> Result<Delta, ScanError> {
+) -> Result<(Delta, KnownPages), ScanError> {
     // What is in both and not the child's alone is the parent's own page.
     let new = child.scan.present.difference(parent.present);
     let candidates = child.scan.unshared.union(&new);
@@ -65,32 +94,43 @@ pub fn delta(
         return Err(ScanError::TooManyPages { pages_max });
     }
     let in_both = candidates.intersection(parent.present);
-    let mut before = Vec::new();
-    parent.memory.read(&in_both, deadline, |_, bytes| {
+    let unknown = in_both.difference(&parent.known.pages);
+    let mut before = Vec::with_capacity(unknown.count() as usize * PAGE);
+    parent.memory.read(&unknown, deadline, |_, bytes| {
         before.extend_from_slice(bytes);
     })?;
-    let mut before = in_both.pages().zip(before.as_chunks().0).peekable();
+    let mut before = unknown.pages().zip(before.as_chunks().0).peekable();
+    let mut known_before = parent.known.iter().peekable();
+    let mut known = KnownPages::default();
     let [mut changed, mut zeros] = [PageSet::new(), PageSet::new()];
-    let mut xor = Vec::new();
+    let mut xor = Vec::with_capacity(candidates.count() as usize * PAGE);
     child.memory.read(&candidates, deadline, |page, bytes| {
-        let old = before.next_if(|(number, _)| *number == page);
+        while known_before.next_if(|(number, _)| *number < page).is_some() {}
+        let old = known_before
+            .next_if(|(number, _)| *number == page)
+            .filter(|_| parent.present.contains(page))
+            .or_else(|| before.next_if(|(number, _)| *number == page));
         let old = old.map_or(&[0; PAGE], |(_, old)| old);
         if is_zeros(bytes) {
             zeros.push(page);
-        } else if old != bytes {
+            return;
+        }
+        known.note(page, bytes);
+        if old != bytes {
             changed.push(page);
             xor.extend(old.iter().zip(bytes).map(|(old, new)| old ^ new));
         }
     })?;
     let present = child.scan.present.difference(&zeros);
-    Ok(Delta {
+    let delta = Delta {
         engine,
         parent: parent.state,
         table: TableChange::between(parent.table, child.table),
         dropped: parent.present.difference(&present),
         changed,
         xor,
-    })
+    };
+    Ok((delta, known))
 }
 
 /// The whole of a process that waits.

@@ -1,4 +1,7 @@
+use std::cell::RefCell;
+
 use sha2::{Digest, Sha256};
+use zstd::bulk::Compressor;
 
 use crate::codec::{Malformed, Reader, put_number};
 use crate::ids::{EngineId, StateId};
@@ -215,7 +218,14 @@ impl Delta {
     /// When `xor` is not as long as `changed` says.
     pub fn encode(&self) -> Vec<u8> {
         let body = self.body();
-        let packed = zstd::bulk::compress(&body, COMPRESSION_LEVEL)
+        // A context is a megabyte that a small delta would spend more time on than on itself.
+        thread_local! {
+            static COMPRESSOR: RefCell<Compressor<'static>> = RefCell::new(
+                Compressor::new(COMPRESSION_LEVEL).expect("the level is one that there is"),
+            );
+        }
+        let packed = COMPRESSOR
+            .with_borrow_mut(|compressor| compressor.compress(&body))
             .expect("the buffer is made for the worst case");
         let mut bytes = Vec::with_capacity(HEADER_BYTES + packed.len() + DIGEST_BYTES);
         bytes.extend_from_slice(&MAGIC);

@@ -6,8 +6,9 @@ use std::env;
 use clap::{Arg, Command};
 
 /// Variables with names of their own that stand for a flag when its `MCP_V8_…` is not set.
-const OTHER_NAMES: [(&str, &str); 4] = [
+const OTHER_NAMES: [(&str, &str); 5] = [
     ("http-port", "PORT"),
+    ("directory-path", "STATE_PATH"),
     ("runs-max", "MCP_V8_MAX_CONCURRENT_EXECUTIONS"),
     ("timeout-secs", "MCP_V8_EXECUTION_TIMEOUT"),
     ("heap-mb", "MCP_V8_HEAP_MEMORY_MAX"),

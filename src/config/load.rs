@@ -44,7 +44,7 @@ impl Config {
             .check(settings.stop_delay_secs.unwrap_or(0))?;
         Ok(Self {
             run,
-            sessions: SessionsConfig::new(&settings)?,
+            sessions: SessionsConfig::new(&settings, machine)?,
             state: StateConfig::new(&settings)?,
             cluster: ClusterConfig::new(&settings)?,
             http,

@@ -1,5 +1,10 @@
 use super::range::{Range, number};
-use super::{Error, Settings};
+use super::{Error, Machine, Settings};
+
+/// Warm sessions have this part of the memory, the runs the rest.
+const MEMORY_SHARE: u64 = 8;
+/// And this in any case, in MiB.
+const WARM_MB_MIN: u64 = 32;
 
 /// Sessions: whether there are any, and how many processes are kept for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -8,6 +13,8 @@ pub struct SessionsConfig {
     pub off: bool,
     /// Processes that wait for the next run of their session.
     pub warm_max: usize,
+    /// Memory that these may have of their own together, in MiB.
+    pub warm_mb_max: u64,
     /// Runs of one session that may wait for their turn.
     pub waiting_max: usize,
 }
@@ -17,6 +24,7 @@ impl Default for SessionsConfig {
         Self {
             off: false,
             warm_max: 64,
+            warm_mb_max: 1024,
             waiting_max: 64,
         }
     }
@@ -24,8 +32,11 @@ impl Default for SessionsConfig {
 
 impl SessionsConfig {
     /// Puts the defaults under what was said, and checks it.
-    pub(super) fn new(settings: &Settings) -> Result<Self, Error> {
+    pub(super) fn new(settings: &Settings, machine: &Machine) -> Result<Self, Error> {
         let builtin = Self::default();
+        let share = (machine.memory_bytes / MEMORY_SHARE) >> 20;
+        let warm_mb_max = settings.sessions_warm_mb.unwrap_or(share.max(WARM_MB_MIN));
+        Range("sessions-warm-mb", 1, 1 << 20, "MiB").check(warm_mb_max)?;
         let warm_max = settings.sessions_warm_max.unwrap_or(builtin.warm_max);
         Range("sessions-warm-max", 1, 65_536, "sessions").check(number(warm_max))?;
         let waiting_max = settings.session_queue_max.unwrap_or(builtin.waiting_max);
@@ -33,6 +44,7 @@ impl SessionsConfig {
         Ok(Self {
             off: settings.stateless.unwrap_or(false),
             warm_max,
+            warm_mb_max,
             waiting_max,
         })
     }
@@ -41,15 +53,21 @@ impl SessionsConfig {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::MemorySource;
 
     #[test]
     fn silence_is_the_defaults_and_nonsense_is_refused() {
-        let silent = SessionsConfig::new(&Settings::default()).expect("defaults are good");
+        let machine = Machine {
+            memory_bytes: 8 << 30,
+            memory_from: MemorySource::Machine,
+            cpus: 2,
+        };
+        let silent = SessionsConfig::new(&Settings::default(), &machine).expect("good");
         assert_eq!(silent, SessionsConfig::default());
         let wrong = Settings {
             sessions_warm_max: Some(0),
             ..Settings::default()
         };
-        assert!(SessionsConfig::new(&wrong).is_err());
+        assert!(SessionsConfig::new(&wrong, &machine).is_err());
     }
 }

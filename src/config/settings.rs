@@ -222,6 +222,9 @@ settings! {
     /// A session without a process is restored from its history when it is used again.
     #[arg(long, value_name = "N", help_heading = "Limits of a session")]
     sessions_warm_max: usize,
+    /// Memory that they may have of their own together, in MiB [default: an eighth of the memory]
+    #[arg(long, value_name = "MIB", help_heading = "Limits of a session")]
+    sessions_warm_mb: u64,
     /// Runs of one session that may wait for their turn; one more is answered with 429 [default: 64]
     #[arg(long, value_name = "N", help_heading = "Limits of a session")]
     session_queue_max: usize,

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::process::Pid;
 
+use super::proc_file;
+
 /// Watches one process while it runs.
 ///
 /// The resident size counts pages that are shared with the zygote, so it only tells when a closer
@@ -81,7 +83,7 @@ pub fn own(pid: Pid) -> Own {
 /// The page tables of a process; nothing when it is gone.
 pub fn page_table_bytes(pid: Pid) -> u64 {
     let path = format!("/proc/{}/status", pid.as_raw_nonzero());
-    fs::read_to_string(path).map_or(0, |text| field(&text, "VmPTE:"))
+    proc_file::read(&path).map_or(0, |text| field(&text, "VmPTE:"))
 }
 
 /// A line's number, told in KiB, in bytes.

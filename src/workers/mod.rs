@@ -17,6 +17,7 @@ mod handle;
 mod line;
 mod memory;
 mod orphans;
+mod proc_file;
 mod process;
 mod program;
 mod run;

@@ -1,6 +1,6 @@
 //! A closed loop: each client sends its next request when it has the answer to the last.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -16,10 +16,12 @@ use crate::proc::{TreeMemory, tree_memory};
 /// What to send, how, and for how long.
 #[derive(Debug)]
 pub struct Closed {
-    /// Where to.
-    pub target: Target,
-    /// The body of each request.
+    /// Where to: each client to one of them.
+    pub targets: Vec<Target>,
+    /// The body of each request, with `{client}` and `{turn}` in it.
     pub body: Bytes,
+    /// How far `{turn}` goes.
+    pub turns: u64,
     /// Its type.
     pub content_type: String,
     /// Clients at the same time, a connection each.
@@ -64,11 +66,15 @@ async fn measure(closed: Rc<Closed>) -> Result<ClosedReport, LoadError> {
     let latency = Rc::new(RefCell::new(Latency::new()));
     let tally = Rc::new(RefCell::new(Tally::default()));
     let mut clients = Vec::new();
-    for _ in 0..closed.concurrency {
+    let turn = Rc::new(Cell::new(0));
+    for number in 0..closed.concurrency {
         let (closed, latency, tally) = (closed.clone(), latency.clone(), tally.clone());
+        let bodies = Bodies::new(&closed, number, turn.clone());
         clients.push(tokio::task::spawn_local(async move {
+            let target = &closed.targets[number % closed.targets.len()];
             while Instant::now() < until {
-                let Err(error) = client(&closed, from, until, &latency).await else {
+                let Err(error) = client(&closed, target, &bodies, from, until, &latency).await
+                else {
                     break;
                 };
                 let mut tally = tally.borrow_mut();
@@ -105,22 +111,56 @@ async fn measure(closed: Rc<Closed>) -> Result<ClosedReport, LoadError> {
     })
 }
 
+/// What one client sends.
+struct Bodies {
+    body: Bytes,
+    turns: Option<(String, u64, Rc<Cell<u64>>)>,
+}
+
+impl Bodies {
+    fn new(closed: &Closed, client: usize, turn: Rc<Cell<u64>>) -> Self {
+        let text = String::from_utf8_lossy(&closed.body);
+        if !text.contains("{client}") && !text.contains("{turn}") {
+            return Self {
+                body: closed.body.clone(),
+                turns: None,
+            };
+        }
+        let text = text.replace("{client}", &client.to_string());
+        Self {
+            body: text.clone().into(),
+            turns: text
+                .contains("{turn}")
+                .then(|| (text, closed.turns.max(1), turn)),
+        }
+    }
+
+    fn next(&self) -> Bytes {
+        let Some((text, turns, turn)) = &self.turns else {
+            return self.body.clone();
+        };
+        let number = turn.get();
+        turn.set((number + 1) % turns);
+        text.replace("{turn}", &number.to_string()).into()
+    }
+}
+
 /// One connection until the end or its first error; only requests that end in the window count.
 async fn client(
     closed: &Closed,
+    target: &Target,
+    bodies: &Bodies,
     from: Instant,
     until: Instant,
     latency: &RefCell<Latency>,
 ) -> Result<(), LoadError> {
-    let mut connection = Connection::open(&closed.target).await?;
+    let mut connection = Connection::open(target).await?;
     loop {
         let sent = Instant::now();
         if sent >= until {
             return Ok(());
         }
-        let answer = connection
-            .post(&closed.content_type, closed.body.clone())
-            .await?;
+        let answer = connection.post(&closed.content_type, bodies.next()).await?;
         if answer.status != 200 || !holds(&answer.body, &closed.expect) {
             return Err(LoadError::WrongAnswer {
                 status: answer.status,

@@ -74,10 +74,10 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct ClosedArgs {
-    /// http://host:port/path
-    #[arg(long)]
-    url: String,
-    /// The body of each request
+    /// http://host:port/path; more than one, with commas, are given to the clients in turn
+    #[arg(long, value_delimiter = ',', required = true)]
+    url: Vec<String>,
+    /// The body of each request; `{client}` in it is the client's number, `{turn}` goes round
     #[arg(
         long,
         conflicts_with = "body_file",
@@ -87,6 +87,9 @@ struct ClosedArgs {
     /// A file with the body of each request
     #[arg(long)]
     body_file: Option<PathBuf>,
+    /// `{turn}` goes from 0 to before this number and begins again
+    #[arg(long, default_value_t = 1)]
+    turns: u64,
     /// Its type
     #[arg(long, default_value = "application/json")]
     content_type: String,
@@ -191,8 +194,13 @@ impl ClosedArgs {
             (body, None) => Bytes::from(body.unwrap_or_default()),
         };
         Ok(closed::Closed {
-            target: Target::parse(&self.url)?,
+            targets: self
+                .url
+                .iter()
+                .map(|url| Target::parse(url))
+                .collect::<Result<_, _>>()?,
             body,
+            turns: self.turns,
             content_type: self.content_type,
             concurrency: self.concurrency,
             warmup: Duration::from_secs_f64(self.warmup_seconds),

@@ -40,8 +40,28 @@ fn folds_to_the_same(memory: &Memory, after: &MappingTable, work: impl FnOnce(&M
         memory: &ours,
         table: &before,
         present: header.present(),
+        known: &KnownPages::default(),
     };
-    let delta = delta(ENGINE, parent, child, 1000, soon()).expect("readable");
+    let (delta, known) = delta(ENGINE, parent, child, 1000, soon()).expect("readable");
+    // What is known of the child is what it has; with all of the parent known, nothing of it is read.
+    for (page, bytes) in known.iter() {
+        theirs
+            .read(&[page].into_iter().collect(), soon(), |_, read| {
+                assert_eq!(read, bytes)
+            })
+            .expect("readable");
+    }
+    let mut all = KnownPages::default();
+    ours.read(header.present(), soon(), |page, bytes| {
+        all.note(page, bytes)
+    })
+    .expect("readable");
+    let parent = Parent {
+        known: &all,
+        ..parent
+    };
+    let (again, _) = super::delta(ENGINE, parent, child, 1000, soon()).expect("readable");
+    assert!(again == delta, "known pages make another delta");
 
     let mut file = tempfile::tempfile().expect("a temporary file");
     file.write_all(&bytes).expect("room");
@@ -133,6 +153,7 @@ fn too_many_candidates_are_refused_before_they_are_read() {
         memory: &ours,
         table: &table,
         present: &present,
+        known: &KnownPages::default(),
     };
     let child = Child {
         memory: &theirs,
@@ -147,6 +168,7 @@ fn too_many_candidates_are_refused_before_they_are_read() {
     assert_eq!(
         delta(ENGINE, parent, child, 8, soon())
             .expect("it fits")
+            .0
             .changed
             .count(),
         8

@@ -1,6 +1,6 @@
 use super::*;
 use crate::StateId;
-use crate::capture::{self, Child, Parent};
+use crate::capture::{self, Child, KnownPages, Parent};
 use crate::testing::ENGINE;
 use crate::testing::live::{Memory, PAGES, soon, this_process};
 
@@ -38,6 +38,7 @@ fn a_delta_that_is_wrong_is_found() {
             memory: &ours,
             table: &table,
             present: &present,
+            known: &KnownPages::default(),
         },
         Child {
             memory: &theirs,
@@ -45,7 +46,7 @@ fn a_delta_that_is_wrong_is_found() {
             scan: &scan,
         },
     );
-    let delta = capture::delta(ENGINE, before, after, 1000, soon()).expect("readable");
+    let (delta, _) = capture::delta(ENGINE, before, after, 1000, soon()).expect("readable");
     let different = |shadow: &Shadow, delta: Option<&Delta>| -> Vec<u64> {
         let found = shadow.differences(delta, &theirs, &table, soon());
         let found = found.expect("readable");

@@ -6,6 +6,7 @@ use cluster::node::Cluster;
 
 use super::Executions;
 use super::remote::Remote;
+use crate::error_code::ErrorCode;
 use crate::service::run::{Error, Executed, ExecutionRequest, Submitted};
 use crate::service::sessions::{self, Owner, Target};
 
@@ -113,7 +114,12 @@ impl Executions {
                 Error::Unreachable { .. } => {}
                 // With a key a run that may be kept already is found again, and not run twice.
                 Error::BrokeOff { .. } if request.idempotency_key.is_some() => {}
-                error if is_moved(error) => sessions.refresh().await?,
+                error if error.code() == ErrorCode::SessionMoved => sessions.refresh().await?,
+                // It is about to end: its sessions go on elsewhere.
+                Error::Remote {
+                    code: ErrorCode::Draining,
+                    ..
+                } => take_over = true,
                 _ => return Err(error),
             }
             tracing::debug!(%error, "a session is looked for again");
@@ -140,8 +146,4 @@ async fn there(
         Ask::Execute => Answer::Executed(Box::new(remote.execute(request).await?)),
         Ask::Submit => Answer::Submitted(remote.submit(request).await?),
     })
-}
-
-fn is_moved(error: &Error) -> bool {
-    error.code() == crate::error_code::ErrorCode::SessionMoved
 }

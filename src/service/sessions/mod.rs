@@ -73,7 +73,7 @@ impl Sessions {
         std::fs::create_dir_all(&scratch)?;
         Ok(Self {
             inner: Arc::new(Inner {
-                warm: Warm::new(config.warm_max, config.waiting_max),
+                warm: Warm::new(config),
                 cluster,
                 workers,
                 blobs,
@@ -89,6 +89,11 @@ impl Sessions {
     /// How many processes are kept for their next run.
     pub fn warm(&self) -> usize {
         self.inner.warm.count()
+    }
+
+    /// The memory that they have of their own, in bytes.
+    pub fn warm_bytes(&self) -> u64 {
+        self.inner.warm.bytes()
     }
 
     /// Ends all processes of sessions; what was kept is in the cluster.

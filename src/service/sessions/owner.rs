@@ -30,7 +30,7 @@ impl Sessions {
             Target::Heap(_) => return Ok(Owner::Here),
         };
         check_name(name)?;
-        let record = inner.cluster.state().session_by_name(name).await?;
+        let record = inner.find(name).await?;
         match record {
             Some(record) if inner.is_own(&record) => return Ok(Owner::Here),
             Some(record) if !take_over && inner.lives(&record) => {
@@ -54,6 +54,23 @@ impl Sessions {
 }
 
 impl Inner {
+    /// A session's record, as this node has it.
+    pub(super) async fn find(&self, name: &str) -> Result<Option<SessionRecord>, Error> {
+        let state = self.cluster.state();
+        // The record of a session in use is in memory, its name is not.
+        if let Some(id) = self.warm.id(name)
+            && let Some(record) = state.session(&id).await?
+            && record.name == name
+        {
+            return Ok(Some(record));
+        }
+        let record = state.session_by_name(name).await?;
+        if let Some(id) = record.as_ref().and_then(|it| it.id[..].try_into().ok()) {
+            self.warm.note(name, id);
+        }
+        Ok(record)
+    }
+
     /// Whether this life of this node runs a session.
     pub(super) fn is_own(&self, record: &SessionRecord) -> bool {
         self.cluster.node() == Some(record.owner_node)
@@ -62,7 +79,10 @@ impl Inner {
 
     fn lives(&self, record: &SessionRecord) -> bool {
         let node = self.cluster.state().known_node(record.owner_node);
-        node.is_some_and(|node| node.alive && node.incarnation == record.owner_incarnation)
+        // One that an operator drains takes no runs.
+        node.is_some_and(|node| {
+            node.alive && !node.draining && node.incarnation == record.owner_incarnation
+        })
     }
 
     async fn claim(&self, name: &str, principal: &str) -> Result<Owner, Error> {

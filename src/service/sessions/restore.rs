@@ -26,7 +26,7 @@ const DELTA_LIMITS: DeltaLimits = DeltaLimits {
     pages_max: 1 << 21,
 };
 /// A new image is due after so many deltas: each costs a restore a row, and the pages that it changes.
-const IMAGE_DELTAS_MAX: u64 = 128;
+const IMAGE_DELTAS_MAX: u64 = 1024;
 /// Or when the deltas have more bytes than the last image, and than this.
 const IMAGE_DELTA_BYTES_MIN: u64 = 2 << 20;
 /// How long an image may take to be kept.
@@ -41,7 +41,7 @@ struct Link {
 impl Inner {
     /// A process in the state of a heap; none is the engine's base image.
     pub(super) async fn open(&self, heap: Option<HeapId>) -> Result<Live, Error> {
-        self.warm.make_room().await;
+        self.warm.make_room(1).await;
         let started = Instant::now();
         let (links, chain) = self.chain(heap).await?;
         let origin = if links.is_empty() {

@@ -57,8 +57,7 @@ impl Sessions {
         let kind = match target {
             Target::Heap(heap) => Kind::Heap(*heap),
             Target::Session(name) => {
-                let record = self.inner.cluster.state().session_by_name(name).await?;
-                let record = record.ok_or(Error::Moved)?;
+                let record = self.inner.find(name).await?.ok_or(Error::Moved)?;
                 let id = record.id[..].try_into().map_err(|_| Error::Record)?;
                 Kind::Session {
                     id,
@@ -101,7 +100,10 @@ impl Turn {
                     state.fence = 0;
                     state.live = None;
                 }
-                place.used(&self.sessions.inner.warm);
+                let warm = &self.sessions.inner.warm;
+                place.used(warm);
+                drop(place);
+                warm.make_room(0).await;
                 ended
             }
         }
@@ -270,6 +272,7 @@ async fn attempt(
             let ended = kept.unwrap_or_else(|_| unreachable!("it has a delta"));
             live.chain.deltas += 1;
             live.chain.bytes += bytes;
+            live.weigh();
             Ok((Some(live), End::Kept(ended, heap)))
         }
         Ok(Committed::Before(heap)) => {

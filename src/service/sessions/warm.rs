@@ -7,10 +7,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::OwnedMutexGuard;
 
 use super::{Error, HeapId};
+use crate::config::SessionsConfig;
 use crate::workers::session::Session;
 
 /// A session's immutable id.
 pub type SessionId = [u8; 16];
+
+/// So many names are remembered.
+const NAMES_MAX: usize = 10_000;
 
 /// What this node keeps of one session that it runs.
 #[derive(Default)]
@@ -38,7 +42,7 @@ pub struct Live {
     pub session: Session,
     /// What a restore would have to read.
     pub chain: Chain,
-    _counted: Counted,
+    counted: Counted,
 }
 
 /// How many deltas there are behind a state.
@@ -65,23 +69,43 @@ pub struct Image {
     pub is_making: AtomicBool,
 }
 
-/// Counts a process for as long as it is there.
-struct Counted(Arc<AtomicUsize>);
+/// What all processes together are.
+#[derive(Default)]
+struct Totals {
+    live: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+/// Counts a process and its memory for as long as it is there.
+struct Counted {
+    totals: Arc<Totals>,
+    bytes: u64,
+}
+
+impl Counted {
+    fn set(&mut self, bytes: u64) {
+        self.totals.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.totals.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+}
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.set(0);
+        self.totals.live.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// All slots of a node, and processes of heaps that belong to no session.
 pub struct Warm {
     slots: Mutex<HashMap<SessionId, Arc<Slot>>>,
+    /// Ids of sessions by the names that they had when they were last used: names are not in memory.
+    names: Mutex<HashMap<String, SessionId>>,
     branches: Mutex<HashMap<HeapId, (u64, Live)>>,
-    live: Arc<AtomicUsize>,
+    totals: Arc<Totals>,
     clock: AtomicU64,
-    live_max: usize,
-    waiting_max: usize,
+    config: SessionsConfig,
 }
 
 /// A turn in a session: while it lives no other run of the session begins.
@@ -91,20 +115,25 @@ pub struct Place {
 }
 
 impl Warm {
-    pub fn new(live_max: usize, waiting_max: usize) -> Self {
+    pub fn new(config: SessionsConfig) -> Self {
         Self {
             slots: Mutex::default(),
+            names: Mutex::default(),
             branches: Mutex::default(),
-            live: Arc::default(),
+            totals: Arc::default(),
             clock: AtomicU64::new(0),
-            live_max,
-            waiting_max,
+            config,
         }
     }
 
     /// How many processes there are.
     pub fn count(&self) -> usize {
-        self.live.load(Ordering::Relaxed)
+        self.totals.live.load(Ordering::Relaxed)
+    }
+
+    /// The memory that they have of their own, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.totals.bytes.load(Ordering::Relaxed)
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<SessionId, Arc<Slot>>> {
@@ -115,6 +144,24 @@ impl Warm {
         self.branches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The id that a session of a name had when it was last used.
+    pub fn id(&self, name: &str) -> Option<SessionId> {
+        self.names().get(name).copied()
+    }
+
+    /// Takes note of a session's name.
+    pub fn note(&self, name: &str, id: SessionId) {
+        let mut names = self.names();
+        if names.len() >= NAMES_MAX {
+            names.clear();
+        }
+        names.insert(name.to_owned(), id);
+    }
+
+    fn names(&self) -> MutexGuard<'_, HashMap<String, SessionId>> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Queues up for a session. The order of the calls is the order of the turns.
     pub fn enter(&self, session: SessionId) -> Result<Place, Error> {
         let slot = {
@@ -122,11 +169,10 @@ impl Warm {
             let slot = Arc::clone(slots.entry(session).or_default());
             // Under the lock: a slot that somebody waits for is not forgotten.
             let waiting = slot.waiting.fetch_add(1, Ordering::Relaxed);
-            if waiting > self.waiting_max {
+            let waiting_max = self.config.waiting_max;
+            if waiting > waiting_max {
                 slot.waiting.fetch_sub(1, Ordering::Relaxed);
-                return Err(Error::QueueFull {
-                    waiting_max: self.waiting_max,
-                });
+                return Err(Error::QueueFull { waiting_max });
             }
             slot
         };
@@ -135,12 +181,15 @@ impl Warm {
 
     /// A process that is one of those that are kept, until it is dropped.
     pub fn live(&self, session: Session, chain: Chain) -> Live {
-        self.live.fetch_add(1, Ordering::Relaxed);
-        Live {
+        self.totals.live.fetch_add(1, Ordering::Relaxed);
+        let totals = Arc::clone(&self.totals);
+        let mut live = Live {
             session,
             chain,
-            _counted: Counted(Arc::clone(&self.live)),
-        }
+            counted: Counted { totals, bytes: 0 },
+        };
+        live.weigh();
+        live
     }
 
     /// The process in the state of a heap that belongs to no session.
@@ -158,9 +207,11 @@ impl Warm {
         self.clock.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Gives up the processes that were not used for longest, until one more may be opened.
-    pub async fn make_room(&self) {
-        while self.count() >= self.live_max {
+    /// Gives up the processes that were not used for longest, until there may be so many more.
+    pub async fn make_room(&self, more: usize) {
+        while self.count() + more > self.config.warm_max
+            || self.bytes() > self.config.warm_mb_max << 20
+        {
             let Some(oldest) = self.take_oldest() else {
                 // All of them run something: the bound is exceeded for as long as that takes.
                 return;
@@ -221,6 +272,16 @@ impl Warm {
 }
 
 impl Live {
+    /// Takes note of how much memory the process has of its own: what it has beside the base image, which
+    /// all of them share.
+    pub fn weigh(&mut self) {
+        let session = &self.session;
+        let own = session
+            .pages()
+            .saturating_sub(session.engine().base().present().count());
+        self.counted.set(own * process_image::layout::PAGE as u64);
+    }
+
     /// Ends the process and waits until it is reaped.
     pub async fn close(self) {
         self.session.close().await;

@@ -1,4 +1,3 @@
-use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use rustix::process::Pid;
 use super::refused::Refused;
 use super::{Living, Ready, StateLimits, Successor, family};
 use crate::workers::engine::Engine;
-use crate::workers::memory;
+use crate::workers::{memory, proc_file};
 
 /// How long a process may take from the last byte of its answer to the call in which it waits.
 const PARK_TIMEOUT: Duration = Duration::from_millis(500);
@@ -46,13 +45,14 @@ pub fn successor(
         memory: &parent.memory,
         table: &parent.table,
         present: &parent.present,
+        known: &parent.known,
     };
     let after = Child {
         memory: &ready.memory,
         table: &table,
         scan: &scan,
     };
-    let delta = capture::delta(engine.id(), before, after, limits.pages_max, deadline)
+    let (delta, known) = capture::delta(engine.id(), before, after, limits.pages_max, deadline)
         .map_err(Refused::scan)?;
     let encoded = delta.encode();
     let (bytes, bytes_max) = (encoded.len() as u64, limits.delta_bytes_max);
@@ -94,9 +94,11 @@ pub fn successor(
             memory: ready.memory,
             table,
             present,
+            known,
         },
         delta,
         encoded,
+        next: None,
     })
 }
 
@@ -144,7 +146,7 @@ fn parked(pid: Pid) -> Result<(), Refused> {
 
 fn is_parked(pid: Pid) -> io::Result<bool> {
     let pid = pid.as_raw_nonzero();
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
+    let stat = proc_file::read(&format!("/proc/{pid}/stat"))?;
     // The name in parentheses may hold anything, so the fields are those after the last one.
     let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
     let mut fields = fields.split_whitespace();
@@ -156,7 +158,7 @@ fn is_parked(pid: Pid) -> io::Result<bool> {
     if state != Some("S") || threads != Some("1") {
         return Ok(false);
     }
-    match fs::read_to_string(format!("/proc/{pid}/syscall")) {
+    match proc_file::read(&format!("/proc/{pid}/syscall")) {
         Ok(call) => Ok(call.starts_with(WAITING_CALL)),
         // Not every kernel tells, nor every container.
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),

@@ -3,6 +3,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
+use process_image::capture::KnownPages;
 use process_image::entry_plan::{Ground, plan};
 use process_image::layout::PAGE;
 use process_image::{ImageHeader, PageSet, ProcessMemory, Shadow};
@@ -72,6 +73,7 @@ pub async fn open(
             memory,
             table: header.table().clone(),
             present: header.present().clone(),
+            known: KnownPages::default(),
         };
         Ok(Opened {
             header,

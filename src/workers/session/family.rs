@@ -5,6 +5,7 @@ use std::io;
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, getpgid, kill_process, setpgid, waitid};
 
+use crate::workers::proc_file;
 use crate::workers::process::is_held;
 
 /// Makes a process the first of a group of its own.
@@ -42,7 +43,7 @@ fn children() -> io::Result<Vec<Pid>> {
         return Ok(Vec::new());
     };
     let path = format!("/proc/self/task/{thread}/children");
-    let text = std::fs::read_to_string(path)?;
+    let text = proc_file::read(&path)?;
     let numbers = text.split_whitespace().filter_map(|it| it.parse().ok());
     Ok(numbers.filter_map(Pid::from_raw).collect())
 }

@@ -17,6 +17,7 @@ use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use process_image::capture::KnownPages;
 use process_image::{
     Delta, EngineId, ImageError, ImageHeader, MappingTable, PageSet, ProcessMemory, ScanError,
     Shadow, StateId,
@@ -124,6 +125,8 @@ struct Living {
     memory: ProcessMemory,
     table: MappingTable,
     present: PageSet,
+    /// What was read of it when it was a run.
+    known: KnownPages,
 }
 
 /// A process that is ready for a run.
@@ -159,6 +162,8 @@ struct Successor {
     living: Living,
     delta: Delta,
     encoded: Vec<u8>,
+    /// Its own fork ahead, made while it is decided whether the run is kept.
+    next: Option<Preparing>,
 }
 
 impl Session {
@@ -272,15 +277,18 @@ impl Session {
             outcome,
             duration: started.elapsed(),
         };
-        let successor = match ended.outcome {
+        let mut successor = match ended.outcome {
             Outcome::Done(_) => self.capture(ready).await,
             _ => Err(Refused::NotDone),
         };
-        if successor.is_err() {
-            // The fork is dead or dying; whatever it made is dead too, or not asked for.
-            let pid = self.living.line.process().pid();
-            let _ = family::kill_unheld(pid);
-            self.prepare();
+        match &mut successor {
+            Ok(successor) => successor.next = Some(fork_ahead(&successor.living, &self.workers)),
+            Err(_) => {
+                // The fork is dead or dying; whatever it made is dead too, or not asked for.
+                let pid = self.living.line.process().pid();
+                let _ = family::kill_unheld(pid);
+                self.prepare();
+            }
         }
         Ok(Attempt {
             session: self,
@@ -315,18 +323,12 @@ impl Session {
         Err(SessionError::Gone)
     }
 
-    /// Forks ahead. It is never done before the process was read: a fork makes all pages shared again.
+    /// Forks ahead, unless that is done.
     fn prepare(&mut self) {
         if self.next.is_some() {
             return;
         }
-        let ordered = self.living.line.get().fork_line(None);
-        let supply = self.workers.supply().clone();
-        self.next = Some(tokio::spawn(async move {
-            let child = Guard::new(ordered?.ready().await?, supply);
-            let memory = ProcessMemory::open(child.process().pid().as_raw_nonzero().get() as u32)?;
-            Ok(Ready { child, memory })
-        }));
+        self.next = Some(fork_ahead(&self.living, &self.workers));
     }
 
     /// Ends the session's processes and waits until they are reaped.
@@ -342,6 +344,18 @@ impl Session {
             living.line.end().await;
         }
     }
+}
+
+/// Orders a fork that waits for a frame. It is never done before the process was read: a fork makes all
+/// pages shared again.
+fn fork_ahead(living: &Living, workers: &Workers) -> Preparing {
+    let ordered = living.line.get().fork_line(None);
+    let supply = workers.supply().clone();
+    tokio::spawn(async move {
+        let child = Guard::new(ordered?.ready().await?, supply);
+        let memory = ProcessMemory::open(child.process().pid().as_raw_nonzero().get() as u32)?;
+        Ok(Ready { child, memory })
+    })
 }
 
 impl Attempt<'_> {
@@ -380,6 +394,7 @@ impl Attempt<'_> {
         } = self;
         let successor = successor?;
         session.living = Arc::new(successor.living);
+        session.next = successor.next;
         session.state = state;
         if let Some(shadow) = &mut session.shadow {
             Arc::make_mut(shadow).apply(&successor.delta);

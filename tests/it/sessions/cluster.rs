@@ -34,7 +34,7 @@ async fn owner(fleet: &Fleet, through: usize, session: &str) -> usize {
 }
 
 /// Runs until it is answered, through one node after the other, as a client behind a balancer does.
-async fn until_answered(fleet: &Fleet, first: usize, body: &Value) -> Value {
+pub async fn until_answered(fleet: &Fleet, first: usize, body: &Value) -> Value {
     let begun = Instant::now();
     let mut at = first;
     loop {

@@ -4,6 +4,9 @@ mod cluster;
 mod damage;
 mod durable;
 mod history;
+#[path = "../../../src/workers/session/tests/programs.rs"]
+mod programs;
+mod twins;
 mod world;
 
 use reqwest::{Client, StatusCode};

@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use process_image::base::{self, BASE_STATE};
-use process_image::capture::{self, Child, Parent};
+use process_image::capture::{self, Child, KnownPages, Parent};
 use process_image::entry_plan::{Ground, plan};
 use process_image::layout::PAGE;
 use process_image::worker_process::{RunProcess, WorkerProcess};
 use process_image::{
-    Bounds, Delta, EngineId, ImageHeader, MappingTable, PageSet, ProcessMemory, Scan, program,
+    Bounds, EngineId, ImageHeader, MappingTable, PageSet, ProcessMemory, Scan, program,
 };
 use worker_protocol::{Done, Limits, Run, Start, from_worker, layer, to_worker};
 
@@ -39,6 +39,8 @@ pub struct Session {
     pub memory: ProcessMemory,
     pub table: MappingTable,
     pub present: PageSet,
+    /// What was read of it when it was a run.
+    known: KnownPages,
     next: Option<(WorkerProcess, ProcessMemory)>,
 }
 
@@ -187,6 +189,7 @@ impl Engine {
             memory,
             table: self.base.table().clone(),
             present: self.base.present().clone(),
+            known: KnownPages::default(),
             next: None,
         }
         .ahead()
@@ -219,6 +222,7 @@ impl Session {
             memory,
             table,
             present,
+            known,
             next,
         } = self;
         let (mut child, child_memory) = next.expect("forked ahead");
@@ -240,13 +244,14 @@ impl Session {
             memory: &memory,
             table: &table,
             present: &present,
+            known: &known,
         };
         let after = Child {
             memory: &child_memory,
             table: &child_table,
             scan: &scan,
         };
-        let delta: Delta = capture::delta(EngineId([0; 32]), before, after, PAGES_MAX, deadline)
+        let (delta, known) = capture::delta(EngineId([0; 32]), before, after, PAGES_MAX, deadline)
             .map_err(|error| other("compare", error))?;
         let compared = Instant::now();
         let bytes = delta.encode().len();
@@ -267,6 +272,7 @@ impl Session {
             memory: child_memory,
             table: child_table,
             present,
+            known,
             next: None,
         };
         Ok((session.ahead()?, timings))

@@ -39,6 +39,7 @@ async fn main() -> anyhow::Result<()> {
     let state = McpState {
         executions: Executions::alone(Runs::alone(workers, config.run.clone())),
         tags: None,
+        sessions: None,
         config,
         shutdown: CancellationToken::new(),
     };

@@ -1,6 +1,9 @@
+use std::time::Duration;
+
 use super::range::{Range, number};
 use super::{Error, Machine, Settings};
 
+const DAY_SECS: u64 = 86_400;
 /// Warm sessions have this part of the memory, the runs the rest.
 const MEMORY_SHARE: u64 = 8;
 /// And this in any case, in MiB.
@@ -17,6 +20,10 @@ pub struct SessionsConfig {
     pub warm_mb_max: u64,
     /// Runs of one session that may wait for their turn.
     pub waiting_max: usize,
+    /// How long a heap is kept that no session reaches.
+    pub heap_ttl: Duration,
+    /// How often a node looks after the copies of blobs that it has, and should have.
+    pub blob_check_period: Duration,
 }
 
 impl Default for SessionsConfig {
@@ -26,6 +33,8 @@ impl Default for SessionsConfig {
             warm_max: 64,
             warm_mb_max: 1024,
             waiting_max: 64,
+            heap_ttl: Duration::from_secs(7 * DAY_SECS),
+            blob_check_period: Duration::from_secs(3600),
         }
     }
 }
@@ -41,7 +50,15 @@ impl SessionsConfig {
         Range("sessions-warm-max", 1, 65_536, "sessions").check(number(warm_max))?;
         let waiting_max = settings.session_queue_max.unwrap_or(builtin.waiting_max);
         Range("session-queue-max", 0, 65_536, "runs").check(number(waiting_max))?;
+        let heap_ttl_secs = settings.heap_ttl_secs.unwrap_or(builtin.heap_ttl.as_secs());
+        Range("heap-ttl-secs", 1, 3650 * DAY_SECS, "seconds").check(heap_ttl_secs)?;
+        let check_secs = settings
+            .blob_check_secs
+            .unwrap_or(builtin.blob_check_period.as_secs());
+        Range("blob-check-secs", 1, 30 * DAY_SECS, "seconds").check(check_secs)?;
         Ok(Self {
+            heap_ttl: Duration::from_secs(heap_ttl_secs),
+            blob_check_period: Duration::from_secs(check_secs),
             off: settings.stateless.unwrap_or(false),
             warm_max,
             warm_mb_max,

@@ -228,6 +228,15 @@ settings! {
     /// Runs of one session that may wait for their turn; one more is answered with 429 [default: 64]
     #[arg(long, value_name = "N", help_heading = "Limits of a session")]
     session_queue_max: usize,
+    /// How long a heap is kept that no session reaches, in seconds [default: 604800]
+    ///
+    /// The same on all nodes: the one that leads decides.
+    #[arg(long, value_name = "SECONDS", help_heading = "Limits of a session")]
+    heap_ttl_secs: u64,
+    /// How often a node reads its copies of blobs and fetches those that are missing, in seconds
+    /// [default: 3600]
+    #[arg(long, value_name = "SECONDS", help_heading = "Limits of a session")]
+    blob_check_secs: u64,
     /// What a run may change of its session, in bytes as they are kept [default: 67108864]
     ///
     /// A run over one of these limits is not kept, and its session stands where it stood.

@@ -23,6 +23,9 @@ use super::{McpState, console::Listener, guide, resources, tools::Tools};
 /// How long a client may keep the lists: they only change with another release or configuration.
 const LISTS_TTL_MS: u64 = 3_600_000;
 
+/// Names the session of a client whose tool calls can't.
+const SESSION_HEADER: &str = "x-mcp-session-id";
+
 /// Answers the requests of one client. Over HTTP each request gets its own.
 pub struct McpHandler {
     shared: Arc<Shared>,
@@ -45,6 +48,7 @@ impl Shared {
             tools: Tools::new(
                 state.executions.clone(),
                 state.tags.clone(),
+                state.sessions.clone(),
                 state.config.run.clone(),
             ),
             instructions: guide::instructions(&state.config.run),
@@ -78,6 +82,13 @@ fn is_modern(context: &RequestContext<RoleServer>) -> bool {
     context
         .protocol_version()
         .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
+}
+
+/// The JavaScript session that a client names for all of its calls, in a header of each request.
+fn session_of(context: &RequestContext<RoleServer>) -> Option<String> {
+    let parts = context.extensions.get::<axum::http::request::Parts>()?;
+    let name = parts.headers.get(SESSION_HEADER)?.to_str().ok()?;
+    Some(name.to_owned())
 }
 
 impl ServerHandler for McpHandler {
@@ -141,10 +152,13 @@ impl ServerHandler for McpHandler {
     ) -> Result<CallToolResponse, ErrorData> {
         let level = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
         let listener = Listener::of(&context, level);
-        let call = self
-            .shared
-            .tools
-            .call(&request.name, request.arguments, listener);
+        let session = session_of(&context);
+        let call = self.shared.tools.call(
+            &request.name,
+            request.arguments,
+            session.as_deref(),
+            listener,
+        );
         tokio::select! {
             result = call => Ok(result?.into()),
             // The client has hung up or taken the request back; dropping the call stops its run.

@@ -21,7 +21,7 @@ pub use handler::McpHandler;
 use self::handler::Shared;
 use crate::{
     config::Config,
-    service::{executions::Executions, tags::Tags},
+    service::{executions::Executions, sessions::Sessions, tags::Tags},
 };
 
 /// What the protocol's side of the node works with.
@@ -31,6 +31,8 @@ pub struct McpState {
     pub executions: Executions,
     /// The tags; none where the program is no node.
     pub tags: Option<Tags>,
+    /// The sessions; none where the node runs without them.
+    pub sessions: Option<Sessions>,
     /// The configuration.
     pub config: Arc<Config>,
     /// Ends all streams when the node stops.

@@ -49,6 +49,7 @@ pub(super) async fn start(
             true => LOG_SEGMENT_BYTES,
             false => SCRATCH_LOG_BYTES,
         },
+        heap_ttl: config.sessions.heap_ttl,
         facts: facts(of, http)?,
     };
     let cluster = Cluster::start(options)

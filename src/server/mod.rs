@@ -25,6 +25,7 @@ use crate::api::{self, ApiState, NodeState, Readiness};
 use crate::config::Config;
 use crate::grpc;
 use crate::mcp::{self, McpState};
+use crate::metrics;
 use crate::service::blobs::Blobs;
 use crate::service::executions::Executions;
 use crate::service::run::Runs;
@@ -57,7 +58,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let cluster = cluster::start(&config, &home, http_address).await?;
     let runs = Runs::start(workers.clone(), config.run.clone(), cluster.incarnation());
     let local = LocalBlobs::open(&directory.join("blobs")).context("can't open the blobs")?;
-    let blobs = Blobs::new(local, cluster.clone());
+    let blobs = Blobs::new(local, cluster.clone(), config.sessions.blob_check_period);
     let sessions = sessions(&config, &cluster, &workers, &blobs, directory)?;
     let executions = Executions::new(runs.clone(), cluster.clone(), sessions.clone());
     let tags = Tags::new(cluster.clone());
@@ -71,6 +72,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mcp = McpState {
         executions: executions.clone(),
         tags: Some(tags.clone()),
+        sessions: sessions.clone(),
         config: Arc::clone(&config),
         shutdown: streams.clone(),
     };
@@ -188,7 +190,9 @@ fn sessions(
         config.sessions.clone(),
         directory.join("restore"),
     );
-    Ok(Some(sessions.context("can't prepare sessions")?))
+    let sessions = sessions.context("can't prepare sessions")?;
+    metrics::register(|registry| sessions.figures().register(registry))?;
+    Ok(Some(sessions))
 }
 
 async fn wait_for_the_end(on_streams: bool, mcp: McpState, stop: &Stop) -> anyhow::Result<()> {

@@ -1,4 +1,5 @@
 use std::fmt;
+use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
@@ -30,6 +31,26 @@ impl TryFrom<&[u8]> for BlobId {
             .try_into()
             .map_err(|_| MalformedBlobId { bytes: found })?;
         Ok(Self(bytes))
+    }
+}
+
+impl FromStr for BlobId {
+    type Err = MalformedBlobId;
+
+    fn from_str(text: &str) -> Result<Self, MalformedBlobId> {
+        let malformed = MalformedBlobId {
+            bytes: text.len() / 2,
+        };
+        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        if text.len() != 64 || !text.bytes().all(lower) {
+            return Err(malformed);
+        }
+        let mut id = [0; 32];
+        for (byte, digits) in id.iter_mut().zip(0..) {
+            let digits = &text[2 * digits..2 * digits + 2];
+            *byte = u8::from_str_radix(digits, 16).expect("two hex digits");
+        }
+        Ok(Self(id))
     }
 }
 

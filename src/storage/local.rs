@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use super::{BlobError, BlobId};
 
@@ -49,7 +50,9 @@ impl LocalBlobs {
     pub fn put(&self, bytes: &[u8]) -> Result<BlobId, BlobError> {
         let id = BlobId::of(bytes);
         let path = self.path(&id);
-        if path.exists() {
+        if let Ok(known) = File::options().append(true).open(&path) {
+            // It is wanted again: its time begins anew.
+            known.set_modified(SystemTime::now()).map_err(at(&path))?;
             return Ok(id);
         }
         let directory = path.parent().expect("a blob lies in a directory");
@@ -99,6 +102,32 @@ impl LocalBlobs {
     /// Whether a blob of the name is here; its bytes are not looked at.
     pub fn contains(&self, id: &BlobId) -> bool {
         self.path(id).exists()
+    }
+
+    /// The blobs that are here, with their ages since they were last kept. The order is that of the directory.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn list(&self) -> Result<Vec<(BlobId, Duration)>, BlobError> {
+        let mut found = Vec::new();
+        let entries = fs::read_dir(&self.directory).map_err(at(&self.directory))?;
+        for entry in entries
+            .flatten()
+            .filter(|entry| entry.file_name().len() == 2)
+        {
+            let path = entry.path();
+            for blob in fs::read_dir(&path).map_err(at(&path))?.flatten() {
+                let name = blob.file_name();
+                let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
+                    continue;
+                };
+                let modified = blob.metadata().and_then(|it| it.modified());
+                // A clock that was set back makes it new.
+                let age = modified.map(|at| at.elapsed().unwrap_or_default());
+                found.push((id, age.unwrap_or_default()));
+            }
+        }
+        Ok(found)
     }
 
     /// Removes a blob; one that is not here is removed already.
@@ -152,6 +181,8 @@ mod tests {
             again.get(&id).expect("read").as_deref(),
             Some(&b"bytes"[..])
         );
+        let listed = again.list().expect("listed");
+        assert!(matches!(&listed[..], [(one, age)] if *one == id && age.as_secs() < 60));
         again.remove(&id).expect("removed");
         again.remove(&id).expect("removed already");
         assert_eq!(again.get(&id).expect("read"), None);

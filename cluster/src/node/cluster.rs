@@ -438,6 +438,7 @@ async fn begin(
     core.spawn("fatal", life::fatal_loop(Arc::clone(core)));
     core.spawn("reports", life::report_loop(Arc::clone(core)));
     core.spawn("liveness", life::liveness_loop(Arc::clone(core)));
+    core.spawn("garbage", life::garbage_loop(Arc::clone(core)));
     core.spawn("lookout", lookout_loop(Arc::clone(core)));
     core.spawn("promotion", life::promotion_loop(Arc::clone(core)));
     core.spawn("snapshots", snapshot_loop(Arc::clone(core)));

@@ -8,6 +8,8 @@ use tokio::time::MissedTickBehavior;
 
 use super::core::{Core, MemberParts};
 use super::phase::Failure;
+use super::propose::now_ms;
+use crate::leader::Retention;
 use crate::peers::Purpose;
 use crate::proto::command::Kind;
 use crate::proto::report_reply::Standing;
@@ -21,6 +23,11 @@ use crate::types::Member;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// Reports and looks for the dead come so often in one lease.
 const BEATS_PER_LEASE: u32 = 5;
+/// Garbage is looked for so often, at the most and at the least.
+const GARBAGE_PERIOD_MIN: Duration = Duration::from_millis(200);
+const GARBAGE_PERIOD_MAX: Duration = Duration::from_secs(60);
+/// So many commands collect garbage before the loop rests.
+const GARBAGE_ROUNDS_MAX: u32 = 100;
 /// Before a call that failed is tried again.
 const RETRY: Duration = Duration::from_millis(300);
 
@@ -148,6 +155,44 @@ pub(super) async fn liveness_loop(core: Arc<Core>) {
             if let Err(error) = core.propose(down, "", Instant::now() + PATIENCE).await {
                 tracing::warn!(node, %error, "a node's death is not recorded yet");
             }
+        }
+    }
+}
+
+/// As the leader: has removed what nothing needs any more.
+pub(super) async fn garbage_loop(core: Arc<Core>) {
+    let member = core.member.get().expect("a member collects");
+    let retention = Retention {
+        heap_ttl: core.options.heap_ttl,
+    };
+    let period = (retention.heap_ttl / 4).clamp(GARBAGE_PERIOD_MIN, GARBAGE_PERIOD_MAX);
+    let mut beat = tokio::time::interval(period);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        let mut rounds = 0;
+        while rounds < GARBAGE_ROUNDS_MAX
+            && member
+                .leader
+                .known()
+                .is_some_and(|leader| leader.node == member.node)
+        {
+            let due = match retention.due(&core.state, now_ms()).await {
+                Ok(due) => due,
+                Err(error) => {
+                    tracing::warn!(%error, "garbage can't be looked for");
+                    break;
+                }
+            };
+            if due.is_empty() {
+                break;
+            }
+            for kind in due {
+                if let Err(error) = core.propose(kind, "", Instant::now() + PATIENCE).await {
+                    tracing::warn!(%error, "garbage is not collected yet");
+                }
+            }
+            rounds += 1;
         }
     }
 }

@@ -37,6 +37,8 @@ pub struct Options {
     pub snapshot_log_bytes: u64,
     /// How large a file of the log is, in bytes; it goes as a whole.
     pub log_segment_bytes: u64,
+    /// How long a heap is kept that nothing reaches.
+    pub heap_ttl: Duration,
     /// What the cluster is told of this node.
     pub facts: Facts,
 }
@@ -80,6 +82,7 @@ impl Options {
             lease: Duration::from_secs(5),
             snapshot_log_bytes: 256 << 20,
             log_segment_bytes: 64 << 20,
+            heap_ttl: Duration::from_secs(7 * 24 * 3600),
             facts: Facts::default(),
         }
     }

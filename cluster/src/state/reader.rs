@@ -252,6 +252,33 @@ impl StateReader {
         self.record(table::image(heap)).await
     }
 
+    /// Blobs after one of them, in the order of their hashes.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn blobs(
+        &self,
+        after: Option<&[u8]>,
+        limit: usize,
+    ) -> Result<Page<BlobRecord>, StoreError> {
+        self.page(Table::Blobs.key(&[]), after.map(table::blob), limit)
+            .await
+    }
+
+    /// The time of the oldest row of a table that is ordered by time, in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub(crate) async fn oldest_ms(&self, table: Table) -> Result<Option<u64>, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || {
+            let page = rows(&store, table.key(&[]), None, 1)?;
+            let first = page.rows.first().and_then(|(key, _)| table::time_of(key));
+            Ok(first.map(|(time, _)| time))
+        })
+        .await
+    }
+
     /// A task.
     ///
     /// # Errors

@@ -48,11 +48,15 @@ pub enum Table {
     SettlementSessions = 17,
     /// Answers to proposals that are not settled.
     Settlements = 18,
+    /// Heaps that nothing reaches, by the time since when.
+    LooseHeaps = 19,
+    /// Blobs that nothing names, by the time since when.
+    LooseBlobs = 20,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::Meta,
         Self::Nodes,
         Self::NodeNames,
@@ -71,6 +75,8 @@ impl Table {
         Self::IdempotencyAges,
         Self::SettlementSessions,
         Self::Settlements,
+        Self::LooseHeaps,
+        Self::LooseBlobs,
     ];
 
     /// The table that a row's key is in; none for what is no row of this version.
@@ -224,6 +230,22 @@ pub(super) fn settlement(node: u64, incarnation: u64, sequence: u64) -> Bytes {
     ])
 }
 
+/// The key of a heap that nothing reaches.
+pub(super) fn loose_heap(since_ms: u64, heap: &[u8]) -> Bytes {
+    Table::LooseHeaps.key(&[&since_ms.to_be_bytes(), heap])
+}
+
+/// The key of a blob that nothing names.
+pub(super) fn loose_blob(since_ms: u64, hash: &[u8]) -> Bytes {
+    Table::LooseBlobs.key(&[&since_ms.to_be_bytes(), hash])
+}
+
+/// The time in a key of a row that is ordered by time, and what is behind it.
+pub(super) fn time_of(key: &[u8]) -> Option<(u64, &[u8])> {
+    let (time, rest) = key.get(1..)?.split_first_chunk()?;
+    Some((u64::from_be_bytes(*time), rest))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -235,7 +257,7 @@ mod tests {
             assert_eq!(Table::of(&table.key(&[b"x"])), Some(table));
         }
         assert_eq!(Table::of(&HEADER_KEY), None);
-        assert_eq!(Table::of(&[19]), None);
+        assert_eq!(Table::of(&[21]), None);
         assert_eq!(Table::of(&[]), None);
     }
 

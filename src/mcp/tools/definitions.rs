@@ -3,7 +3,7 @@ use std::sync::Arc;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
-use super::tags;
+use super::{sessions, tags};
 use crate::{
     config::{Bound, RunConfig},
     mcp::guide,
@@ -27,15 +27,18 @@ pub(super) const BYTES_MAX: u64 = 1 << 20;
 pub(super) const BYTES_DEFAULT: u64 = 16 << 10;
 
 /// The tools with this node's numbers in their texts; the same list in the same order each time.
-pub(super) fn all(config: &RunConfig, has_tags: bool) -> Vec<Tool> {
-    let mut tools = of_executions(config);
+pub(super) fn all(config: &RunConfig, has_tags: bool, has_sessions: bool) -> Vec<Tool> {
+    let mut tools = of_executions(config, has_sessions);
+    if has_sessions {
+        tools.extend(sessions::definitions());
+    }
     if has_tags {
         tools.extend(tags::definitions());
     }
     tools
 }
 
-fn of_executions(config: &RunConfig) -> Vec<Tool> {
+fn of_executions(config: &RunConfig, has_sessions: bool) -> Vec<Tool> {
     let execution = "execution_id";
     vec![
         tool(
@@ -46,7 +49,7 @@ fn of_executions(config: &RunConfig) -> Vec<Tool> {
                  of the last expression and the console output.\n{}",
                 guide::running(config)
             ),
-            input(running_properties(config, true), &["code"]),
+            input(running_properties(config, true, has_sessions), &["code"]),
         )
         .with_output_schema::<ExecutionBody>()
         .with_annotations(runs_code()),
@@ -60,7 +63,7 @@ fn of_executions(config: &RunConfig) -> Vec<Tool> {
                  and the arguments are those of run_js.",
                 guide::retention(config)
             ),
-            input(running_properties(config, false), &["code"]),
+            input(running_properties(config, false, has_sessions), &["code"]),
         )
         .with_output_schema::<ExecutionBody>()
         .with_annotations(runs_code()),
@@ -174,7 +177,7 @@ pub(super) fn input(properties: Value, required: &[&str]) -> Arc<JsonObject> {
     Arc::new(schema)
 }
 
-fn running_properties(config: &RunConfig, waits: bool) -> Value {
+fn running_properties(config: &RunConfig, waits: bool, has_sessions: bool) -> Value {
     let bound = |bound: Bound, text: &str| whole(1, bound.max, bound.default, text);
     let mut properties = json!({
         "code": {
@@ -220,6 +223,10 @@ fn running_properties(config: &RunConfig, waits: bool) -> Value {
                             the first execution again instead of a second run.",
         },
     });
+    if !has_sessions && let Some(properties) = properties.as_object_mut() {
+        properties.remove("session");
+        properties.remove("heap");
+    }
     if waits {
         properties["wait_ms"] = json!({
             "type": "integer",
@@ -281,10 +288,22 @@ mod tests {
     #[test]
     fn the_list_is_the_same_each_time_and_follows_the_rules() {
         let config = RunConfig::default();
-        let tools = all(&config, true);
-        assert_eq!(tools, all(&config, true));
+        let tools = all(&config, true, true);
+        assert_eq!(tools, all(&config, true, true));
         let names: Vec<_> = tools.iter().map(|tool| &*tool.name).collect();
         assert_eq!(names[0], "run_js");
+        assert!(names.contains(&"session_log"));
+        let without = all(&config, true, false);
+        assert!(
+            without
+                .iter()
+                .all(|tool| !tool.name.starts_with("session_"))
+        );
+        assert!(
+            without[0].input_schema["properties"]
+                .get("session")
+                .is_none()
+        );
         for tool in &tools {
             assert!(tool.name.len() <= 64);
             assert!(
@@ -315,7 +334,7 @@ mod tests {
 
     #[test]
     fn the_first_argument_that_a_model_reads_is_the_code() {
-        let tools = all(&RunConfig::default(), true);
+        let tools = all(&RunConfig::default(), true, true);
         let properties = tools[0].input_schema["properties"].as_object().unwrap();
         assert_eq!(properties.keys().next().unwrap(), "code");
         assert_eq!(properties["timeout_ms"]["maximum"], 300_000);

@@ -6,6 +6,7 @@ mod definitions;
 mod executions;
 mod reply;
 mod run;
+mod sessions;
 mod tags;
 
 use arguments::{ArgumentError, Arguments};
@@ -21,6 +22,7 @@ use crate::{
     service::{
         executions::Executions,
         run::{self as service, ExecutionId, MalformedCursor, MalformedId},
+        sessions::Sessions,
         tags::{Error as TagError, Tags},
     },
     wire::Invalid,
@@ -32,16 +34,24 @@ pub(super) struct Tools {
     executions: Executions,
     /// None where the program is no node.
     tags: Option<Tags>,
+    /// None where the node runs without sessions.
+    sessions: Option<Sessions>,
     config: RunConfig,
 }
 
 impl Tools {
     /// The tools that work on these executions and tags.
-    pub fn new(executions: Executions, tags: Option<Tags>, config: RunConfig) -> Self {
+    pub fn new(
+        executions: Executions,
+        tags: Option<Tags>,
+        sessions: Option<Sessions>,
+        config: RunConfig,
+    ) -> Self {
         Self {
-            list: definitions::all(&config, tags.is_some()),
+            list: definitions::all(&config, tags.is_some(), sessions.is_some()),
             executions,
             tags,
+            sessions,
             config,
         }
     }
@@ -56,13 +66,18 @@ impl Tools {
         self.list.iter().find(|tool| tool.name == name)
     }
 
-    /// Calls one. Dropping the future stops what run_js has begun.
+    /// Calls one; runs that name no session are in `session`. Dropping the future stops what run_js has begun.
     pub async fn call(
         &self,
         name: &str,
         arguments: Option<JsonObject>,
+        session: Option<&str>,
         listener: Listener,
     ) -> Result<CallToolResult, ErrorData> {
+        let arguments = match name {
+            "run_js" | "execution_start" => sessions::in_session(arguments, session),
+            _ => arguments,
+        };
         let arguments = Arguments::new(arguments);
         let executions = &self.executions;
         let runs = executions.runs();
@@ -78,6 +93,10 @@ impl Tools {
             ("tag_get", Some(tags)) => Box::pin(tags::get(tags, arguments)).await,
             ("tag_list", Some(tags)) => Box::pin(tags::list(tags, arguments)).await,
             ("tag_delete", Some(tags)) => Box::pin(tags::delete(tags, arguments)).await,
+            (name, _) if sessions::is_one(name) && self.get(name).is_some() => {
+                let sessions = self.sessions.as_ref().expect("they are listed");
+                Box::pin(sessions::call(sessions, name, arguments)).await
+            }
             _ => {
                 let message = format!("there is no tool {name}; tools/list names them all");
                 return Err(ErrorData::invalid_params(message, None));

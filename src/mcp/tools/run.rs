@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn every_argument_of_the_schema_is_understood() {
-        let tools = definitions::all(&RunConfig::default(), false);
+        let tools = definitions::all(&RunConfig::default(), false, true);
         let start = tools
             .iter()
             .find(|tool| tool.name == "execution_start")

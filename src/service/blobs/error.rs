@@ -1,4 +1,4 @@
-use cluster::node::ProposeError;
+use cluster::node::{ProposeError, ReadError};
 use cluster::state::StoreError;
 
 use super::BLOB_BYTES_MAX;
@@ -33,6 +33,9 @@ pub enum Error {
     /// The cluster did not confirm it.
     #[error(transparent)]
     Propose(#[from] ProposeError),
+    /// No leader confirmed what is newest.
+    #[error(transparent)]
+    Read(#[from] ReadError),
     /// The state can't be read.
     #[error("the state can't be read")]
     Store(#[from] StoreError),

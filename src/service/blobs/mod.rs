@@ -2,10 +2,11 @@
 
 mod error;
 mod remote;
+mod upkeep;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use cluster::node::{Cluster, ProposeError};
 use cluster::proto::command::Kind;
@@ -17,6 +18,7 @@ use tokio::task::spawn_blocking;
 
 pub use self::error::Error;
 pub use self::remote::chunks;
+pub use self::upkeep::Upkeep;
 use crate::storage::{BlobError, BlobId, LocalBlobs};
 
 /// The largest blob, in bytes: it is in memory while it is kept or read.
@@ -30,12 +32,14 @@ pub struct Blobs {
 }
 
 impl Blobs {
-    /// Those of this node's directory and of the other nodes.
-    pub fn new(local: LocalBlobs, cluster: Cluster) -> Self {
-        Self {
-            local: Arc::new(local),
-            cluster,
-        }
+    /// Those of this node's directory and of the other nodes; they are looked after in this period, until the
+    /// last handle is gone. Must be called inside a tokio runtime.
+    pub fn new(local: LocalBlobs, cluster: Cluster, check_period: Duration) -> Self {
+        let local = Arc::new(local);
+        let looked_after =
+            upkeep::upkeep_loop(Arc::downgrade(&local), cluster.clone(), check_period);
+        tokio::spawn(looked_after);
+        Self { local, cluster }
     }
 
     /// Keeps bytes on a majority of the voters, and makes that known. From then on commands may name them.
@@ -166,6 +170,10 @@ impl Voters {
     fn others(&self, here: u64) -> impl Iterator<Item = u64> {
         let all: BTreeSet<u64> = self.0.iter().flatten().copied().collect();
         all.into_iter().filter(move |node| *node != here)
+    }
+
+    fn has(&self, node: u64) -> bool {
+        self.0.iter().any(|set| set.contains(&node))
     }
 
     fn is_majority(&self, holders: &BTreeSet<u64>) -> bool {

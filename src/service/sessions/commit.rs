@@ -67,10 +67,12 @@ impl Inner {
                 Ok(committed) => match committed.reply.outcome {
                     Some(Outcome::HeapCommitted(made)) => {
                         let made = HeapId::from_record(&made.heap_id)?.ok_or(Error::Record)?;
-                        return Ok(match made == heap {
-                            true => Committed::Mine(heap),
-                            false => Committed::Before(made),
-                        });
+                        if made == heap {
+                            return Ok(Committed::Mine(heap));
+                        }
+                        // Its reply is read from this node's own state.
+                        self.applied(committed.index).await?;
+                        return Ok(Committed::Before(made));
                     }
                     Some(Outcome::Refused(refused)) => {
                         return Err(match refused.reason() {
@@ -178,6 +180,7 @@ impl Inner {
             return Err(Error::KeyReused);
         }
         let heap = HeapId::from_record(&record.made)?.ok_or(Error::Record)?;
+        self.figures.replayed();
         Ok(Some((heap, self.reply_of(heap).await?)))
     }
 

@@ -9,6 +9,7 @@
 
 mod commit;
 mod error;
+mod figures;
 mod history;
 mod owner;
 mod restore;
@@ -25,6 +26,7 @@ use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
 pub use self::error::{Error, hint};
+use self::figures::Figures;
 pub use self::history::{Commit, CommitPage, Point, SessionInfo, SessionPage};
 pub use self::turn::{Hooks, StatefulRun, Turn};
 pub use self::types::{HeapId, MalformedHeap, Owner, Place, Run, Target};
@@ -52,6 +54,7 @@ struct Inner {
     /// Where images are put together.
     scratch: PathBuf,
     warm: Warm,
+    figures: Figures,
     /// The cluster knows this node's engine.
     registered: OnceCell<()>,
     tasks: TaskTracker,
@@ -74,6 +77,7 @@ impl Sessions {
         Ok(Self {
             inner: Arc::new(Inner {
                 warm: Warm::new(config),
+                figures: Figures::new(),
                 cluster,
                 workers,
                 blobs,
@@ -86,14 +90,9 @@ impl Sessions {
         })
     }
 
-    /// How many processes are kept for their next run.
-    pub fn warm(&self) -> usize {
-        self.inner.warm.count()
-    }
-
-    /// The memory that they have of their own, in bytes.
-    pub fn warm_bytes(&self) -> u64 {
-        self.inner.warm.bytes()
+    /// What becomes of runs, for a registry of figures.
+    pub fn figures(&self) -> &Figures {
+        &self.inner.figures
     }
 
     /// Ends all processes of sessions; what was kept is in the cluster.

@@ -103,7 +103,10 @@ impl Inner {
         let committed = committed.await?;
         self.applied(committed.index).await?;
         match committed.reply.outcome {
-            Some(Outcome::SessionClaimed(_)) => Ok(Owner::Here),
+            Some(Outcome::SessionClaimed(_)) => {
+                self.figures.claimed();
+                Ok(Owner::Here)
+            }
             Some(Outcome::Refused(refused)) => match refused.reason() {
                 Reason::ClaimedRecently => Ok(Owner::There(refused.actual)),
                 _ => Err(Error::refused(&refused, name)),

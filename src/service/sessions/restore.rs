@@ -41,7 +41,7 @@ struct Link {
 impl Inner {
     /// A process in the state of a heap; none is the engine's base image.
     pub(super) async fn open(&self, heap: Option<HeapId>) -> Result<Live, Error> {
-        self.warm.make_room(1).await;
+        self.make_room(1);
         let started = Instant::now();
         let (links, chain) = self.chain(heap).await?;
         let origin = if links.is_empty() {
@@ -53,6 +53,7 @@ impl Inner {
         };
         let opened = Session::open(&self.workers, origin, self.limits).await;
         let session = opened.map_err(|error| unopened(heap, &error))?;
+        self.figures.restored(started.elapsed());
         tracing::debug!(
             heap = heap.map(tracing::field::display),
             deltas = chain.deltas,
@@ -60,6 +61,14 @@ impl Inner {
             "a session's process is open"
         );
         Ok(self.warm.live(session, chain))
+    }
+
+    /// Ends processes that were not used for long, until there may be so many more. Nobody waits for that.
+    pub(super) fn make_room(&self, more: usize) {
+        for session in self.warm.take_excess(more) {
+            self.tasks.spawn(session.close());
+        }
+        self.figures.warm(self.warm.count(), self.warm.bytes());
     }
 
     /// What leads to a heap, the oldest first.

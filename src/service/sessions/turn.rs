@@ -1,6 +1,8 @@
 //! One run in a state: it waits for its turn, begins in the state as it stands then, and is part of the history
 //! or has not happened.
 
+use std::time::Instant;
+
 use process_image::StateId;
 use tokio_util::sync::CancellationToken;
 use worker_protocol::ConsoleLine;
@@ -100,10 +102,10 @@ impl Turn {
                     state.fence = 0;
                     state.live = None;
                 }
-                let warm = &self.sessions.inner.warm;
-                place.used(warm);
+                let inner = &self.sessions.inner;
+                place.used(&inner.warm);
                 drop(place);
-                warm.make_room(0).await;
+                inner.make_room(0);
                 ended
             }
         }
@@ -251,6 +253,7 @@ async fn attempt(
     let delta = match attempt.encoded() {
         Ok(delta) => delta,
         Err(_) => {
+            inner.figures.not_kept();
             let (ended, refused) = attempt.refuse();
             return Ok((Some(live), End::NotKept(ended, refused)));
         }
@@ -266,10 +269,12 @@ async fn attempt(
         principal: &run.principal,
         key: run.key.as_ref().map(|(key, digest)| (&key[..], *digest)),
     };
+    let begun = Instant::now();
     match inner.commit(wanted, hooks.unknown).await {
         Ok(Committed::Mine(heap)) => {
             let kept = attempt.commit(StateId(heap.0));
             let ended = kept.unwrap_or_else(|_| unreachable!("it has a delta"));
+            inner.figures.kept(bytes, begun.elapsed());
             live.chain.deltas += 1;
             live.chain.bytes += bytes;
             live.weigh();
@@ -277,6 +282,7 @@ async fn attempt(
         }
         Ok(Committed::Before(heap)) => {
             attempt.abort();
+            inner.figures.replayed();
             Ok((Some(live), End::Before(heap, inner.reply_of(heap).await?)))
         }
         Err(error) => {

@@ -13,7 +13,9 @@ use crate::workers::session::Session;
 /// A session's immutable id.
 pub type SessionId = [u8; 16];
 
-/// So many names are remembered.
+/// So many runs of all sessions together may wait or run.
+const WAITING_MAX: usize = 4096;
+/// So many names are remembered, and places of sessions that have no process.
 const NAMES_MAX: usize = 10_000;
 
 /// What this node keeps of one session that it runs.
@@ -102,6 +104,7 @@ pub struct Warm {
     slots: Mutex<HashMap<SessionId, Arc<Slot>>>,
     /// Ids of sessions by the names that they had when they were last used: names are not in memory.
     names: Mutex<HashMap<String, SessionId>>,
+    waiting: Arc<AtomicUsize>,
     branches: Mutex<HashMap<HeapId, (u64, Live)>>,
     totals: Arc<Totals>,
     clock: AtomicU64,
@@ -112,6 +115,7 @@ pub struct Warm {
 pub struct Place {
     slot: Arc<Slot>,
     state: Option<OwnedMutexGuard<SlotState>>,
+    waiting: Arc<AtomicUsize>,
 }
 
 impl Warm {
@@ -119,6 +123,7 @@ impl Warm {
         Self {
             slots: Mutex::default(),
             names: Mutex::default(),
+            waiting: Arc::default(),
             branches: Mutex::default(),
             totals: Arc::default(),
             clock: AtomicU64::new(0),
@@ -166,17 +171,27 @@ impl Warm {
     pub fn enter(&self, session: SessionId) -> Result<Place, Error> {
         let slot = {
             let mut slots = self.slots();
+            if slots.len() >= NAMES_MAX {
+                // What is left of sessions that have no process and that nobody waits for.
+                slots.retain(|_, slot| !slot.is_empty());
+            }
             let slot = Arc::clone(slots.entry(session).or_default());
             // Under the lock: a slot that somebody waits for is not forgotten.
             let waiting = slot.waiting.fetch_add(1, Ordering::Relaxed);
+            let all = self.waiting.fetch_add(1, Ordering::Relaxed);
             let waiting_max = self.config.waiting_max;
-            if waiting > waiting_max {
+            if waiting > waiting_max || all >= WAITING_MAX {
+                self.waiting.fetch_sub(1, Ordering::Relaxed);
                 slot.waiting.fetch_sub(1, Ordering::Relaxed);
                 return Err(Error::QueueFull { waiting_max });
             }
             slot
         };
-        Ok(Place { slot, state: None })
+        Ok(Place {
+            slot,
+            state: None,
+            waiting: Arc::clone(&self.waiting),
+        })
     }
 
     /// A process that is one of those that are kept, until it is dropped.
@@ -207,17 +222,19 @@ impl Warm {
         self.clock.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Gives up the processes that were not used for longest, until there may be so many more.
-    pub async fn make_room(&self, more: usize) {
+    /// The processes that were not used for longest, and that have to end so that there may be so many more.
+    pub fn take_excess(&self, more: usize) -> Vec<Session> {
+        let mut excess = Vec::new();
         while self.count() + more > self.config.warm_max
             || self.bytes() > self.config.warm_mb_max << 20
         {
             let Some(oldest) = self.take_oldest() else {
-                // All of them run something: the bound is exceeded for as long as that takes.
-                return;
+                // All others run something: the bound is exceeded for as long as that takes.
+                break;
             };
-            oldest.close().await;
+            excess.push(oldest.into_session());
         }
+        excess
     }
 
     fn take_oldest(&self) -> Option<Live> {
@@ -256,7 +273,7 @@ impl Warm {
     /// Ends all processes that nothing runs in.
     pub async fn close(&self) {
         while let Some(live) = self.take_oldest() {
-            live.close().await;
+            live.into_session().close().await;
         }
     }
 
@@ -282,13 +299,21 @@ impl Live {
         self.counted.set(own * process_image::layout::PAGE as u64);
     }
 
-    /// Ends the process and waits until it is reaped.
-    pub async fn close(self) {
-        self.session.close().await;
+    /// The process alone, which is counted no longer.
+    pub fn into_session(self) -> Session {
+        self.session
     }
 }
 
 impl Slot {
+    fn is_empty(&self) -> bool {
+        self.is_idle()
+            && self
+                .state
+                .try_lock()
+                .is_ok_and(|state| state.live.is_none())
+    }
+
     fn is_idle(&self) -> bool {
         self.waiting.load(Ordering::Relaxed) == 0
     }
@@ -314,5 +339,6 @@ impl Drop for Place {
     fn drop(&mut self) {
         self.state = None;
         self.slot.waiting.fetch_sub(1, Ordering::Relaxed);
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -98,7 +98,6 @@ pub fn successor(
         },
         delta,
         encoded,
-        next: None,
     })
 }
 

@@ -39,6 +39,9 @@ pub use refused::Refused;
 /// How long it may take to read what a run changed: a hundred times what the largest delta takes.
 const CAPTURE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long a fork that nobody wants any more is waited for.
+const UNDECIDED_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What a session's state may cost. A run that is over one of these is not kept, and the session stands
 /// where it stood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,6 +149,8 @@ pub struct Session {
     state: StateId,
     living: Arc<Living>,
     next: Option<Preparing>,
+    /// The fork ahead of a run of which it is not decided whether it is kept.
+    undecided: Option<Preparing>,
     /// Shared while a run is compared with it.
     shadow: Option<Arc<Shadow>>,
 }
@@ -162,8 +167,6 @@ struct Successor {
     living: Living,
     delta: Delta,
     encoded: Vec<u8>,
-    /// Its own fork ahead, made while it is decided whether the run is kept.
-    next: Option<Preparing>,
 }
 
 impl Session {
@@ -185,6 +188,7 @@ impl Session {
             state: opened.header.state(),
             living: Arc::new(opened.living),
             next: None,
+            undecided: None,
             shadow: opened.shadow.map(Arc::new),
         };
         session.prepare();
@@ -254,6 +258,10 @@ impl Session {
     ) -> Result<Attempt<'_>, SessionError> {
         let limits = request.limits;
         let frame = run::frame(request);
+        // That of a run that was given up: while it is on its way, it is a process that nobody holds.
+        if let Some(undecided) = self.undecided.take() {
+            drop(tokio::time::timeout(UNDECIDED_TIMEOUT, undecided).await);
+        }
         let mut ready = self.take_ready().await?;
         let started = Instant::now();
         let heard = run::drive(
@@ -277,12 +285,14 @@ impl Session {
             outcome,
             duration: started.elapsed(),
         };
-        let mut successor = match ended.outcome {
+        let successor = match ended.outcome {
             Outcome::Done(_) => self.capture(ready).await,
             _ => Err(Refused::NotDone),
         };
-        match &mut successor {
-            Ok(successor) => successor.next = Some(fork_ahead(&successor.living, &self.workers)),
+        match &successor {
+            Ok(successor) => {
+                self.undecided = Some(fork_ahead(&successor.living, &self.workers));
+            }
             Err(_) => {
                 // The fork is dead or dying; whatever it made is dead too, or not asked for.
                 let pid = self.living.line.process().pid();
@@ -333,10 +343,13 @@ impl Session {
 
     /// Ends the session's processes and waits until they are reaped.
     pub async fn close(mut self) {
-        if let Some(next) = self.next.take()
-            && let Ok(Ok(mut ready)) = next.await
+        for ahead in [self.next.take(), self.undecided.take()]
+            .into_iter()
+            .flatten()
         {
-            ready.child.end().await;
+            if let Ok(Ok(mut ready)) = ahead.await {
+                ready.child.end().await;
+            }
         }
         let pid = self.living.line.process().pid();
         let _ = family::kill_unheld(pid);
@@ -394,7 +407,7 @@ impl Attempt<'_> {
         } = self;
         let successor = successor?;
         session.living = Arc::new(successor.living);
-        session.next = successor.next;
+        session.next = session.undecided.take();
         session.state = state;
         if let Some(shadow) = &mut session.shadow {
             Arc::make_mut(shadow).apply(&successor.delta);

@@ -3,7 +3,9 @@
 mod cluster;
 mod damage;
 mod durable;
+mod garbage;
 mod history;
+mod mcp;
 #[path = "../../../src/workers/session/tests/programs.rs"]
 mod programs;
 mod twins;

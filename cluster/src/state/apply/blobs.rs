@@ -47,6 +47,13 @@ pub(super) fn put<V: View>(
     }
     require(record.holders.len() <= HOLDERS_MAX, Reason::Invalid)?;
     record.in_bucket |= command.in_bucket;
+    if record.references == 0 {
+        rows.delete(&table::loose_blob(record.changed_ms, &record.hash))?;
+        rows.put_bytes(
+            table::loose_blob(context.time_ms, &record.hash),
+            bytes::Bytes::new(),
+        )?;
+    }
     record.changed_ms = context.time_ms;
     context.principal.clone_into(&mut record.principal);
     rows.put(key, &record)?;
@@ -60,12 +67,12 @@ pub(super) fn delete<V: View>(
     require(limits::blob_hash(&command.hash), Reason::Invalid)?;
     let key = table::blob(&command.hash);
     let record: Option<BlobRecord> = rows.record(&key)?;
-    if let Some(record) = record
+    if let Some(record) = &record
         && record.references > 0
     {
         return refuse_as(Reason::WrongState, record.references);
     }
-    rows.delete(&key)?;
+    forget(rows, &command.hash)?;
     Ok(done())
 }
 
@@ -81,7 +88,48 @@ pub(super) fn refer<V: View>(rows: &mut Transaction<V>, hash: &[u8]) -> Result<(
     let Some(mut record) = known else {
         return refuse(Reason::NotDurable);
     };
+    if record.references == 0 {
+        rows.delete(&table::loose_blob(record.changed_ms, hash))?;
+    }
     record.references = record.references.saturating_add(1);
     rows.put(key, &record)
         .map_err(|error: StoreError| error.into())
+}
+
+/// Counts one row less that names the blob.
+pub(super) fn unrefer<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    hash: &[u8],
+) -> Result<(), StoreError> {
+    if hash.is_empty() {
+        return Ok(());
+    }
+    let key = table::blob(hash);
+    let known: Option<BlobRecord> = rows.record(&key)?;
+    let Some(mut record) = known else {
+        return Ok(());
+    };
+    record.references = record.references.saturating_sub(1);
+    if record.references == 0 {
+        record.changed_ms = context.time_ms;
+        rows.put_bytes(
+            table::loose_blob(context.time_ms, hash),
+            bytes::Bytes::new(),
+        )?;
+    }
+    rows.put(key, &record)
+}
+
+/// Removes the record of a blob that no row names.
+pub(super) fn forget<V: View>(rows: &mut Transaction<V>, hash: &[u8]) -> Result<(), StoreError> {
+    let key = table::blob(hash);
+    let known: Option<BlobRecord> = rows.record(&key)?;
+    if let Some(record) = known
+        && record.references == 0
+    {
+        rows.delete(&table::loose_blob(record.changed_ms, hash))?;
+        rows.delete(&key)?;
+    }
+    Ok(())
 }

@@ -16,7 +16,7 @@
 //! | | an image, the same or another | nothing, or EXISTS |
 //! | | else | a record |
 
-use super::{Context, Outcome, Stop, Transaction, View, blobs, done, idempotency, limits};
+use super::{Context, Outcome, Stop, Transaction, View, blobs, done, garbage, idempotency, limits};
 use super::{refuse, refuse_as, require};
 use crate::proto::{self, CommitRecord, ImageRecord, Reason, SessionRecord};
 use crate::state::table;
@@ -65,7 +65,13 @@ pub(super) fn commit<V: View>(
     context.principal.clone_into(&mut session.principal);
     rows.put(key, &session)?;
     let heap_id = command.heap_id.clone();
-    record(rows, context, command, known)?;
+    if known.is_some() {
+        // It was there: the session comes to it from elsewhere.
+        garbage::hold(rows, &heap_id)?;
+        garbage::release(rows, &command.parent, context.time_ms)?;
+    }
+    // Else the session has left the parent, and the new heap has come to it: its count is as it was.
+    record(rows, context, command, known, 1)?;
     Ok(committed(heap_id, Vec::new(), false))
 }
 
@@ -95,7 +101,8 @@ fn branch<V: View>(
     }
     idempotency::remember(rows, context, &request, &command.heap_id)?;
     let heap_id = command.heap_id.clone();
-    record(rows, context, command, None)?;
+    garbage::hold(rows, &command.parent)?;
+    record(rows, context, command, None, 0)?;
     Ok(committed(heap_id, Vec::new(), false))
 }
 
@@ -105,6 +112,7 @@ fn record<V: View>(
     context: &Context<'_>,
     command: proto::CommitHeap,
     known: Option<CommitRecord>,
+    references: u64,
 ) -> Result<(), Stop> {
     if let Some(known) = known {
         let same = known.parent == command.parent
@@ -126,7 +134,7 @@ fn record<V: View>(
     blobs::refer(rows, &command.delta_blob)?;
     blobs::refer(rows, &command.record_blob)?;
     let key = table::commit(&command.heap_id);
-    let record = CommitRecord {
+    let mut record = CommitRecord {
         heap_id: command.heap_id,
         parent: command.parent,
         engine_id: command.engine_id,
@@ -140,7 +148,12 @@ fn record<V: View>(
         session_id: command.session_id,
         record_blob: command.record_blob,
         number: number.saturating_add(1),
+        references,
+        loose_ms: 0,
     };
+    if references == 0 {
+        garbage::loosen(rows, &mut record, context.time_ms)?;
+    }
     Ok(rows.put(key, &record)?)
 }
 

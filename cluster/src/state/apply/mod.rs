@@ -10,6 +10,7 @@
 mod blobs;
 mod commits;
 mod engines;
+mod garbage;
 mod idempotency;
 mod limits;
 mod nodes;
@@ -185,7 +186,7 @@ fn dispatch<V: View>(
         Kind::DeleteBlob(command) => blobs::delete(rows, &command),
         Kind::ClaimSession(command) => sessions::claim(rows, context, command),
         Kind::CommitHeap(command) => commits::commit(rows, context, command),
-        Kind::DeleteSession(command) => sessions::delete(rows, &command),
+        Kind::DeleteSession(command) => sessions::delete(rows, context, &command),
         Kind::PutImage(command) => commits::put_image(rows, context, command),
         Kind::CreateSession(command) => sessions::create(rows, context, command),
         Kind::MoveSession(command) => sessions::move_to(rows, context, command),
@@ -196,6 +197,7 @@ fn dispatch<V: View>(
         Kind::CancelTask(command) => tasks::cancel(rows, context, &command),
         Kind::DeleteTask(command) => tasks::delete(rows, &command),
         Kind::ExpireIdempotencyKeys(command) => idempotency::expire(rows, &command),
+        Kind::CollectGarbage(command) => garbage::collect(rows, context, &command),
     }
 }
 

@@ -19,7 +19,7 @@
 //! | | else | the name |
 //! | DeleteSession | | session and name go; its commits stay for whoever collects garbage |
 
-use super::{Context, Outcome, Stop, Transaction, View, done, engines, limits, nodes};
+use super::{Context, Outcome, Stop, Transaction, View, done, engines, garbage, limits, nodes};
 use super::{refuse, refuse_as, require};
 use crate::proto::{self, CommitRecord, EngineState, Reason, SessionRecord};
 use crate::state::table;
@@ -110,6 +110,7 @@ pub(super) fn create<V: View>(
     let taken = rows.contains(&name_key)? || rows.contains(&key)?;
     require(!taken, Reason::Exists)?;
     require_heap(rows, &command.heap_id, &command.engine_id)?;
+    garbage::hold(rows, &command.heap_id)?;
     rows.put_bytes(name_key, command.session_id.clone().into())?;
     let record = SessionRecord {
         id: command.session_id,
@@ -141,6 +142,8 @@ pub(super) fn move_to<V: View>(
         require(record.heap_id == *expected, Reason::Conflict)?;
     }
     require_heap(rows, &command.heap_id, &record.engine_id)?;
+    garbage::hold(rows, &command.heap_id)?;
+    garbage::release(rows, &record.heap_id, context.time_ms)?;
     record.heap_id = command.heap_id;
     record.fence = context.index;
     context.principal.clone_into(&mut record.principal);
@@ -165,7 +168,11 @@ pub(super) fn rename<V: View>(
     let name_key = table::session_name(&command.name);
     if let Some(other) = rows.get(&name_key)? {
         require(command.replace, Reason::Exists)?;
-        rows.delete(&table::session(&other))?;
+        let other_key = table::session(&other);
+        if let Some(other) = rows.record::<SessionRecord>(&other_key)? {
+            garbage::release(rows, &other.heap_id, context.time_ms)?;
+        }
+        rows.delete(&other_key)?;
     }
     rows.delete(&table::session_name(&record.name))?;
     rows.put_bytes(name_key, command.session_id.into())?;
@@ -201,6 +208,7 @@ fn claimed(record: SessionRecord) -> Outcome {
 
 pub(super) fn delete<V: View>(
     rows: &mut Transaction<V>,
+    context: &Context<'_>,
     command: &proto::DeleteSession,
 ) -> Result<Outcome, Stop> {
     require(limits::random_id(&command.session_id), Reason::Invalid)?;
@@ -208,6 +216,7 @@ pub(super) fn delete<V: View>(
     let Some(record) = rows.record::<SessionRecord>(&key)? else {
         return refuse(Reason::NotFound);
     };
+    garbage::release(rows, &record.heap_id, context.time_ms)?;
     rows.delete(&table::session_name(&record.name))?;
     rows.delete(&key)?;
     Ok(done())

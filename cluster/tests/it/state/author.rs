@@ -212,6 +212,17 @@ pub fn prelude() -> Vec<Kind> {
             replace: false,
         }),
         Kind::CommitHeap(branch(2, 1)),
+        Kind::PutBlob(proto::PutBlob {
+            hash: hash(2),
+            size: 300,
+            holders: vec![1, 2],
+            in_bucket: false,
+        }),
+        Kind::CollectGarbage(proto::CollectGarbage {
+            heaps_before_ms: 1,
+            blobs_before_ms: 1,
+            limit: 10,
+        }),
     ]
 }
 
@@ -296,7 +307,7 @@ fn draw(draws: &mut Draws) -> Kind {
     let few = draws.below(6);
     let tag = format!("tag-{}", draws.below(40));
     let if_version = draws.once_in(4).then(|| draws.below(200));
-    match draws.below(34) {
+    match draws.below(36) {
         0 => register(node),
         1 => up(node, incarnation),
         2 => Kind::NodeDown(proto::NodeDown { node, incarnation }),
@@ -352,6 +363,11 @@ fn draw(draws: &mut Draws) -> Kind {
             session_id: id(few),
             name: format!("session-{}", draws.below(8)),
             replace: draws.once_in(2),
+        }),
+        22 => Kind::CollectGarbage(proto::CollectGarbage {
+            heaps_before_ms: 1_700_000_000_000 + draws.below(4000),
+            blobs_before_ms: 1_700_000_000_000 + draws.below(4000),
+            limit: 3,
         }),
         21 => Kind::CommitHeap(branch(1 + few, draws.below(7))),
         _ => {

@@ -1,0 +1,127 @@
+//! What nothing reaches any more goes after its time, and nothing else does.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{get, node_in, post, run, said};
+use crate::cluster::fleet::{Fleet, PATIENCE};
+use crate::server;
+use crate::support::{Node, wait_until};
+
+const LARGE: &str = "var big = Array.from({length: 50_000}, (_, i) => ({i})); big.length";
+
+fn blobs(directory: &Path) -> usize {
+    let entries = std::fs::read_dir(directory.join("blobs")).expect("blobs");
+    let of_names = entries
+        .flatten()
+        .filter(|entry| entry.file_name().len() == 2);
+    of_names
+        .map(|entry| std::fs::read_dir(entry.path()).map_or(0, Iterator::count))
+        .sum()
+}
+
+async fn is_there(node: &Node, heap: &Value) -> bool {
+    let (status, _) = node.exec(json!({"code": "1", "heap": heap})).await;
+    status == 200
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heaps_of_a_deleted_session_go_and_those_of_its_branches_stay() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let flags = ["--heap-ttl-secs", "2", "--blob-check-secs", "1"];
+    let node = node_in(directory.path(), &flags).await;
+    let mut heaps = Vec::new();
+    for code in ["let n = 1; n", "n = 2", "n = 3", LARGE] {
+        heaps.push(run(&node, "main", code).await["heap"].clone());
+    }
+    assert_eq!(blobs(directory.path()), 1);
+    let fork = json!({"name": "branch", "from": "main", "commit": 2});
+    assert_eq!(post(&node, "/api/sessions", fork).await.0, 201);
+    let delete = reqwest::Client::new().delete(node.url("/api/sessions/main"));
+    assert_eq!(delete.send().await.expect("an answer").status(), 204);
+
+    wait_until("the end of the large heap's bytes", async || {
+        blobs(directory.path()) == 0
+    })
+    .await;
+    let (_, log) = get(&node, "/api/sessions/branch/log").await;
+    let kept = log["commits"].as_array().expect("a list");
+    assert_eq!(kept.len(), 2, "{log}");
+    assert_eq!((&kept[0]["heap"], &kept[1]["heap"]), (&heaps[1], &heaps[0]));
+    assert_eq!(said(&node, "branch", "n").await, "2");
+    // Asking for one that is gone keeps nothing of it; asking for one that is kept makes another branch.
+    for heap in &heaps[2..] {
+        assert!(!is_there(&node, heap).await, "{heap}");
+    }
+    for heap in &heaps[..2] {
+        assert!(is_there(&node, heap).await, "{heap}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_branch_without_a_name_goes_after_its_time_unless_it_gets_one() {
+    let node = Node::start(&["--heap-ttl-secs", "3"]).await;
+    let first = run(&node, "main", "let n = 1; n").await["heap"].clone();
+    let branch =
+        async || node.exec(json!({"code": "n += 1", "heap": first})).await.1["heap"].clone();
+    let (named, other) = (branch().await, branch().await);
+    assert_eq!(
+        post(
+            &node,
+            "/api/sessions",
+            json!({"name": "kept", "heap": named})
+        )
+        .await
+        .0,
+        201
+    );
+    // Looking does not keep it, unlike running.
+    let look = async |heap: &Value| {
+        let heap = heap.as_str().expect("a heap").to_owned();
+        get(&node, &format!("/api/sessions/main/log?from={heap}"))
+            .await
+            .0
+    };
+    assert_eq!(look(&other).await, 200);
+    wait_until("the end of a branch", async || look(&other).await == 404).await;
+    assert_eq!(look(&named).await, 200);
+    assert_eq!(said(&node, "kept", "n").await, "2");
+    assert_eq!(said(&node, "main", "n").await, "1");
+}
+
+/// A node that has lost a copy fetches it by itself, before anybody asks for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_missing_copy_is_made_again() {
+    let mut fleet = Fleet::of_three_planned();
+    for member in &mut fleet.members {
+        let flags = ["--blob-check-secs", "1"].map(str::to_owned);
+        member.flags.extend(flags);
+    }
+    fleet.start_all().await;
+    let body = json!({"code": LARGE, "session": "s"});
+    let request = fleet
+        .client
+        .post(fleet.members[0].url("/api/exec"))
+        .json(&body);
+    assert_eq!(request.send().await.expect("an answer").status(), 200);
+    let directories = || fleet.members.iter().map(|member| member.directory.clone());
+    server::wait_until("a copy on a majority", PATIENCE, async || {
+        directories().filter(|it| blobs(it) == 1).count() >= 2
+    })
+    .await;
+    let hit = directories().find(|it| blobs(it) == 1).expect("one has it");
+    for entry in std::fs::read_dir(hit.join("blobs"))
+        .expect("blobs")
+        .flatten()
+    {
+        if entry.file_name().len() == 2 {
+            std::fs::remove_dir_all(entry.path()).expect("removed");
+        }
+    }
+    assert_eq!(blobs(&hit), 0, "the fault hit");
+    server::wait_until("the copy to be made again", PATIENCE, async || {
+        blobs(&hit) == 1
+    })
+    .await;
+}

@@ -26,7 +26,7 @@ impl StateOptions {
             directory: data_directory.join("state"),
             snapshots: data_directory.join("snapshots"),
             overlay_bytes_max: 64 << 20,
-            merge_bytes: 768 << 10,
+            merge_bytes: 256 << 10,
             // Each batch is a sync beside those of the log; and what is settled meanwhile is never written.
             merge_delay: Duration::from_millis(500),
         }

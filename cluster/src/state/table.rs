@@ -32,7 +32,7 @@ pub enum Table {
     SessionNames = 9,
     /// Commits by heap.
     Commits = 10,
-    /// The heaps of a session, in the order of their commits.
+    /// Not used: a session's history is the chain of its heaps.
     SessionCommits = 11,
     /// Images by heap.
     Images = 12,
@@ -171,11 +171,6 @@ pub(super) fn session_name(name: &str) -> Bytes {
 /// A commit's key.
 pub(super) fn commit(heap: &[u8]) -> Bytes {
     Table::Commits.key(&[heap])
-}
-
-/// The key of a session's commit of a number.
-pub(super) fn session_commit(session: &[u8], number: u64) -> Bytes {
-    Table::SessionCommits.key(&[session, &number.to_be_bytes()])
 }
 
 /// An image's key.

@@ -56,10 +56,6 @@ pub(super) fn commit<V: View>(
     require(session.heap_id == command.parent, Reason::Conflict)?;
     require(session.engine_id == command.engine_id, Reason::Invalid)?;
     idempotency::remember(rows, context, &request, &command.heap_id)?;
-    rows.put_bytes(
-        table::session_commit(&session.id, session.commits),
-        command.heap_id.clone().into(),
-    )?;
     session.commits = session.commits.saturating_add(1);
     session.heap_id.clone_from(&command.heap_id);
     context.principal.clone_into(&mut session.principal);

@@ -101,7 +101,10 @@ async fn the_log_of_the_tests_fills_every_table() {
     let entries = prelude().len() as u64 + 1;
     stage.apply(Author { seed: 1 }.entries(0..entries)).await;
     let counts = stage.reader.counts();
-    for table in Table::ALL {
+    for table in Table::ALL
+        .into_iter()
+        .filter(|table| *table != Table::SessionCommits)
+    {
         let rows = counts.get(&table.number()).copied().unwrap_or(0);
         assert!(rows > 0, "{table:?} is empty: {counts:?}");
     }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use reqwest::{Client, RequestBuilder, Response};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 const ANNOUNCED: &str = "http: listening on ";
 
@@ -15,15 +16,19 @@ pub struct TestServer {
     _stdout: BufReader<ChildStdout>,
     pub url: String,
     pub client: Client,
+    _temporary: TempDir,
 }
 
 impl TestServer {
     /// Starts one on a free port and waits until it listens.
     pub fn start(flags: &[&str]) -> Self {
+        let temporary = tempfile::tempdir().expect("a directory for temporary files");
         let mut child = Command::new(env!("CARGO_BIN_EXE_mcp-v8"))
             .args(["--http-port", "0"])
             .args(flags)
             .env("RUST_LOG", "error")
+            // What one server keeps is not another's.
+            .env("TMPDIR", temporary.path())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -46,6 +51,7 @@ impl TestServer {
             _stdout: stdout,
             url,
             client,
+            _temporary: temporary,
         }
     }
 

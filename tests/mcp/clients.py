@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 import traceback
+import uuid
 
 import jsonschema
 from mcp import Client, MCPError, StdioServerParameters
@@ -27,6 +28,11 @@ TOOLS = [
     "execution_output",
     "execution_list",
     "execution_cancel",
+    "session_list",
+    "session_log",
+    "session_fork",
+    "session_reset",
+    "session_delete",
     "tag_put",
     "tag_get",
     "tag_list",
@@ -71,6 +77,12 @@ async def results(mode: str, client: Client, schemas: dict) -> None:
     check(mode, "result", body["result"] == 3 and body["status"] == "completed", body)
     check(mode, "text", text_of(result) == "Result:\n3", text_of(result))
     jsonschema.validate(body, schemas["run_js"])
+
+    session = {"session": f"{mode} {uuid.uuid4()}"}
+    await client.call_tool("run_js", {"code": "let n = 1; n", **session})
+    kept = (await client.call_tool("run_js", {"code": "++n", **session})).structured_content
+    check(mode, "a session goes on", kept["result"] == 2 and len(kept["heap"]) == 64, kept)
+    jsonschema.validate(kept, schemas["run_js"])
 
     code = "const x: number = await Promise.resolve(input.b); ({ z: x, a: input })"
     arguments = {"code": code, "language": "typescript", "input": {"b": 2, "a": [1]}}

@@ -320,8 +320,7 @@ fn fill(
         bytes += key.len() + value.len();
         batch.insert(&key[..], &value[..]);
         if bytes >= INSTALL_BATCH_BYTES {
-            // Not synced: until `CURRENT` names it, a crash throws the whole directory away. And each sync would
-            // make sled begin another of its large segments.
+            // Not synced: until `CURRENT` names it, a crash throws the whole directory away.
             base.write(std::mem::take(&mut batch))?;
             bytes = 0;
         }

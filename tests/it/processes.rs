@@ -105,13 +105,11 @@ async fn renewals_leave_no_gap_and_no_zombie() {
             assert_eq!(server.run("1 + 2").await["result"], 3);
         }
     }));
-    let watch = async {
-        while !over() {
-            let figures = server.figures().await;
-            assert!(figures["zygote_pid"].is_i64(), "no zygote: {figures}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
+    let watch = wait_until("three renewals", 6 * SOON, async || {
+        let figures = server.figures().await;
+        assert!(figures["zygote_pid"].is_i64(), "no zygote: {figures}");
+        over()
+    });
     let crashes = async {
         for round in 2..=4 {
             let id = server.submit_loop().await;

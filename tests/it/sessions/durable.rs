@@ -4,6 +4,7 @@ use rustix::process::Signal;
 use serde_json::json;
 
 use super::{get, node_in, post, run, said};
+use crate::support::wait_until;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_node_comes_back_with_its_sessions() {
@@ -58,43 +59,51 @@ async fn a_killed_node_comes_back_with_its_sessions() {
     assert_eq!(said(&node, "s", "n").await, "98");
 }
 
-/// Killed in the middle of a run, again and again: each run has happened once or not at all, and a client
-/// that repeats it with its key finds it done once.
+/// Killed again and again, in the middle of a run and right after one: each has happened once or not at all, and a
+/// client that repeats it with its key finds it done once.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_that_is_killed_in_the_middle_of_runs_loses_none_and_doubles_none() {
     let directory = tempfile::tempdir().expect("a directory");
     let mut node = node_in(directory.path(), &[]).await;
-    let mut killed = 0;
     for number in 1..=40 {
+        let in_the_middle = number % 10 == 5;
+        let right_after = number % 10 == 0;
+        let slowly = if in_the_middle {
+            "await new Promise(r => setTimeout(r, 500));"
+        } else {
+            ""
+        };
         let body = json!({
-            "code": "globalThis.n = (globalThis.n ?? 0) + 1",
+            "code": format!("globalThis.n = (globalThis.n ?? 0) + 1; {slowly} globalThis.n"),
             "session": "counter",
             "idempotency_key": number.to_string(),
         });
-        let request = reqwest::Client::new()
-            .post(node.url("/api/exec"))
-            .json(&body)
-            .send();
-        let answered = if number % 5 == 0 {
-            let pending = tokio::spawn(request);
-            // Earlier and later each time, so that some runs are kept and some are not.
-            tokio::time::sleep(std::time::Duration::from_micros(800 * (number / 5))).await;
+        if in_the_middle || right_after {
+            let request = reqwest::Client::new()
+                .post(node.url("/api/exec"))
+                .json(&body);
+            let pending = tokio::spawn(request.send());
+            let kept = if in_the_middle { number - 1 } else { number };
+            wait_until("the run to come so far", async || {
+                if in_the_middle {
+                    let (_, running) = get(&node, "/api/executions?status=running").await;
+                    !running["executions"].as_array().expect("a list").is_empty()
+                } else {
+                    get(&node, "/api/sessions/counter").await.1["commits"] == number
+                }
+            })
+            .await;
             node.signal(Signal::KILL);
             node.ended().await;
-            killed += 1;
-            node = node_in(directory.path(), &[]).await;
+            // Whatever the client has heard, it asks again.
             let _ = pending.await;
-            None
-        } else {
-            Some(request.await.expect("an answer"))
-        };
-        let reply = match answered {
-            Some(reply) => reply.json().await.expect("JSON"),
-            None => node.exec(body).await.1,
-        };
+            node = node_in(directory.path(), &[]).await;
+            let (_, info) = get(&node, "/api/sessions/counter").await;
+            assert_eq!(info["commits"], kept, "{info}");
+        }
+        let (_, reply) = node.exec(body).await;
         assert_eq!(reply["result"], number, "{reply}");
     }
-    assert_eq!(killed, 8);
     let (_, info) = get(&node, "/api/sessions/counter").await;
     assert_eq!(info["commits"], 40);
 }

@@ -2,7 +2,7 @@
 
 mod node;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use node::{Ended, Node, program, run};
 
@@ -10,10 +10,6 @@ pub use node::{Ended, Node, program, run};
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks again until the condition holds; fails after [`PATIENCE`].
-pub async fn wait_until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let started = Instant::now();
-    while !holds().await {
-        assert!(started.elapsed() < PATIENCE, "in vain: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+pub async fn wait_until(what: &str, holds: impl AsyncFnMut() -> bool) {
+    crate::server::wait_until(what, PATIENCE, holds).await;
 }

@@ -75,6 +75,14 @@ impl Inner {
                         return Ok(Committed::Before(made));
                     }
                     Some(Outcome::Refused(refused)) => {
+                        // An earlier attempt may have been kept before the session moved on: a heap's name is made
+                        // of all that this run did, so no other run has made one of this name.
+                        if exposed {
+                            self.applied(committed.index).await?;
+                            if self.cluster.state().commit(&heap.0).await?.is_some() {
+                                return Ok(Committed::Mine(heap));
+                            }
+                        }
                         return Err(match refused.reason() {
                             Reason::NotFound | Reason::Conflict => Error::Moved,
                             _ => Error::refused(&refused, ""),

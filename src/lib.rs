@@ -10,7 +10,7 @@
 //!
 //! `wire` has the JSON that `api` and `mcp` share.
 //!
-//! `config`, `error_code`, `metrics`, `raw_json` and `telemetry` are leaves that everybody may use.
+//! `config`, `error_code`, `hex`, `metrics`, `raw_json` and `telemetry` are leaves that everybody may use.
 //! ARCHITECTURE.md tells the same with the life of a request.
 
 pub mod api;
@@ -18,6 +18,7 @@ pub mod cli;
 pub mod config;
 pub mod error_code;
 pub mod grpc;
+pub mod hex;
 pub mod mcp;
 pub mod metrics;
 pub mod raw_json;

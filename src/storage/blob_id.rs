@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
+use crate::hex;
+
 /// The name of a blob: the SHA-256 of its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct BlobId(pub [u8; 32]);
@@ -38,19 +40,9 @@ impl FromStr for BlobId {
     type Err = MalformedBlobId;
 
     fn from_str(text: &str) -> Result<Self, MalformedBlobId> {
-        let malformed = MalformedBlobId {
+        hex::decode_hash(text).map(Self).ok_or(MalformedBlobId {
             bytes: text.len() / 2,
-        };
-        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != 64 || !text.bytes().all(lower) {
-            return Err(malformed);
-        }
-        let mut id = [0; 32];
-        for (byte, digits) in id.iter_mut().zip(0..) {
-            let digits = &text[2 * digits..2 * digits + 2];
-            *byte = u8::from_str_radix(digits, 16).expect("two hex digits");
-        }
-        Ok(Self(id))
+        })
     }
 }
 

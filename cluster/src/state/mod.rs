@@ -17,7 +17,7 @@ mod table;
 
 pub use self::apply::{
     CODE_BYTES_MAX, DELTA_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, REPLY_BYTES_MAX,
-    REPORT_BYTES_MAX, SETTING_VALUE_BYTES_MAX, TAG_VALUE_BYTES_MAX, TASK_INPUT_BYTES_MAX,
+    REPORT_BYTES_MAX, SETTING_VALUE_BYTES_MAX, TAG_VALUE_BYTES_MAX, TASK_INPUT_BYTES_MAX, is_name,
 };
 pub use self::hash::{MalformedHash, StateHash};
 pub use self::machine::{SnapshotBuilder, StateMachine};

@@ -6,8 +6,9 @@ use serde::Serialize;
 use super::args::Form;
 use super::connection::{Connection, target};
 use super::error::AdminError;
-use super::print::{columns, hex, print};
+use super::print::{columns, print};
 use crate::cli::Exit;
+use crate::hex;
 
 #[derive(Serialize)]
 struct Index {
@@ -100,7 +101,7 @@ pub async fn hash(connection: &Connection, form: Form, scan: bool) -> Result<Exi
             Ok(StateHashReply { index, hash }) => NodeHash {
                 name,
                 index: Some(index),
-                hash: Some(hex(&hash)),
+                hash: Some(hex::encode(&hash)),
                 error: None,
             },
             Err(error) => NodeHash {

@@ -10,8 +10,9 @@ use super::args::Form;
 use super::connection::Connection;
 use super::error::AdminError;
 use super::members::{MemberRow, rows};
-use super::print::{columns, hex, print};
+use super::print::{columns, print};
 use crate::cli::Exit;
+use crate::hex;
 
 /// A leader that no majority has confirmed for so long can decide nothing.
 const QUORUM_SILENT_MS_MAX: u64 = 2000;
@@ -125,7 +126,7 @@ fn summary(
         .filter(|voter| answers.contains_key(&voter.name))
         .count();
     ClusterStatus {
-        cluster_id: hex(&overview.cluster_id),
+        cluster_id: hex::encode(&overview.cluster_id),
         leader: leader.map(|leader| Leader {
             node: leader.node,
             name: leader.name.clone(),

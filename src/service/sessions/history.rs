@@ -11,6 +11,7 @@ use cluster::state::PAGE_ROWS_MAX;
 
 use super::owner::check_name;
 use super::{Error, HeapId, Sessions};
+use crate::hex;
 
 /// A session as callers see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -356,10 +357,10 @@ impl Sessions {
         let warm = inner.is_own(&record).then(|| inner.warm.is_warm(&id));
         Ok(SessionInfo {
             name: record.name,
-            id: hex(&id),
+            id: hex::encode(&id),
             heap,
             commits,
-            engine: hex(&record.engine_id),
+            engine: hex::encode(&record.engine_id),
             owner: owner.map(|node| node.name),
             warm,
             created_ms: record.created_ms,
@@ -373,8 +374,4 @@ fn check_limit(limit: usize) -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::Limit { given: limit, max }),
     }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

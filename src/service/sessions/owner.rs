@@ -7,7 +7,7 @@ use cluster::node::ProposeError;
 use cluster::proto::command::Kind;
 use cluster::proto::reply::Outcome;
 use cluster::proto::{ClaimSession, PutEngine, Reason, SessionRecord};
-use cluster::state::NAME_BYTES_MAX;
+use cluster::state::is_name;
 
 use super::{CLAIM_TIMEOUT, Error, Inner, Owner, Sessions, Target};
 
@@ -156,8 +156,7 @@ impl Inner {
 
 /// A name that a session may have.
 pub(super) fn check_name(name: &str) -> Result<(), Error> {
-    let fits = (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
-    match fits {
+    match is_name(name) {
         true => Ok(()),
         false => Err(Error::Name { bytes: name.len() }),
     }

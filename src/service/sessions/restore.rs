@@ -16,6 +16,7 @@ use tokio::task::spawn_blocking;
 
 use super::warm::{Chain, Image, Live};
 use super::{Error, HeapId, Inner, Sessions};
+use crate::hex;
 use crate::storage::BlobId;
 use crate::workers::Engine;
 use crate::workers::session::{Origin, Session, SessionError};
@@ -94,8 +95,7 @@ impl Inner {
             let record = state.commit(&heap.0).await?;
             let record = record.ok_or(Error::HeapNotFound { heap })?;
             if record.engine_id != self.engine.id().0 {
-                let engine = record.engine_id.iter();
-                let engine = engine.map(|byte| format!("{byte:02x}")).collect();
+                let engine = hex::encode(&record.engine_id);
                 return Err(Error::Engine { engine });
             }
             next = HeapId::from_record(&record.parent)?;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use sha2::{Digest as _, Sha256};
 
 use super::Error;
+use crate::hex;
 use crate::workers::Ended;
 use crate::workers::session::Refused;
 
@@ -86,16 +87,7 @@ impl FromStr for HeapId {
     type Err = MalformedHeap;
 
     fn from_str(text: &str) -> Result<Self, MalformedHeap> {
-        let lower = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
-        if text.len() != 64 || !text.bytes().all(lower) {
-            return Err(MalformedHeap);
-        }
-        let mut heap = [0; 32];
-        for (byte, digits) in heap.iter_mut().zip(0..) {
-            let digits = &text[2 * digits..2 * digits + 2];
-            *byte = u8::from_str_radix(digits, 16).expect("two hex digits");
-        }
-        Ok(Self(heap))
+        hex::decode_hash(text).map(Self).ok_or(MalformedHeap)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Instant;
 use cluster::node::{Cluster, Committed, ProposeError};
 use cluster::proto::command::Kind;
 use cluster::proto::{DeleteTag, PutTag, Reason, TagRecord, reply::Outcome};
-use cluster::state::{NAME_BYTES_MAX, PAGE_ROWS_MAX, TAG_VALUE_BYTES_MAX};
+use cluster::state::{PAGE_ROWS_MAX, TAG_VALUE_BYTES_MAX, is_name};
 use serde_json::value::RawValue;
 
 pub use self::error::Error;
@@ -149,8 +149,7 @@ impl Tags {
 }
 
 fn check(name: &str) -> Result<(), Error> {
-    let fits = (1..=NAME_BYTES_MAX).contains(&name.len()) && !name.chars().any(char::is_control);
-    if fits {
+    if is_name(name) {
         Ok(())
     } else {
         Err(Error::Name { bytes: name.len() })

@@ -35,7 +35,7 @@ const RANDOM_ID_BYTES: usize = 16;
 const ATTEMPTS_MAX: u32 = 1000;
 
 /// A name that people give: something, and nothing that moves a cursor.
-pub(super) fn name(text: &str) -> bool {
+pub fn name(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 

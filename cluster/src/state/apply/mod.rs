@@ -31,6 +31,7 @@ use crate::types::StoredMembership;
 pub use self::limits::{
     CODE_BYTES_MAX, DELTA_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, REPLY_BYTES_MAX,
     REPORT_BYTES_MAX, SETTING_VALUE_BYTES_MAX, TAG_VALUE_BYTES_MAX, TASK_INPUT_BYTES_MAX,
+    name as is_name,
 };
 pub(super) use self::transaction::{Change, Transaction, View};
 use super::StoreError;

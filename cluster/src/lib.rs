@@ -4,10 +4,12 @@
 //! * `membership` decides what a node is: it forms a cluster, joins one, or refuses to.
 //! * `raft` fits openraft to our network; `types` is the only file with its generics.
 //! * `log` keeps log, vote and committed index in files; `state` keeps what `apply` computes, in sled.
+//! * `archive` is what is kept outside of the cluster, and how a new one begins with it.
 //! * `peers` has the authenticated channels between nodes; `leader` what only the leader does.
 //!
 //! It knows nothing of V8, HTTP, MCP or blob stores. DESIGN.md tells how a write and a read go.
 
+pub mod archive;
 pub mod command;
 pub mod ids;
 pub mod leader;

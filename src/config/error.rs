@@ -58,6 +58,24 @@ pub enum Error {
         /// The port.
         port: u16,
     },
+    /// A setting that means nothing without another one.
+    #[error("--{flag} needs --{other}")]
+    Needs {
+        /// The flag.
+        flag: &'static str,
+        /// What is missing.
+        other: &'static str,
+    },
+    /// Two settings of which only one can hold.
+    #[error("--{flag} and --{other} can't be together: {advice}")]
+    Against {
+        /// The one.
+        flag: &'static str,
+        /// The other.
+        other: &'static str,
+        /// Why.
+        advice: &'static str,
+    },
     /// An empty name in a list.
     #[error("--{flag} has an empty entry: separate its names by single commas")]
     EmptyEntry {

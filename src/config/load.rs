@@ -4,8 +4,8 @@ use std::time::Duration;
 use super::capacity::{Capacity, Wanted};
 use super::range::{Range, number};
 use super::{
-    Bound, ClusterConfig, Config, Error, HttpConfig, Machine, RunConfig, SessionsConfig, Settings,
-    StateConfig,
+    BlobsConfig, Bound, ClusterConfig, Config, Error, HttpConfig, Machine, RunConfig,
+    SessionsConfig, Settings, StateConfig,
 };
 
 impl Settings {
@@ -45,6 +45,7 @@ impl Config {
         Ok(Self {
             run,
             sessions: SessionsConfig::new(&settings, machine)?,
+            blobs: BlobsConfig::new(&settings)?,
             state: StateConfig::new(&settings)?,
             cluster: ClusterConfig::new(&settings)?,
             http,

@@ -4,6 +4,7 @@
 //! the file of `--config`, then the defaults. [`Config::new`] checks the result once, against the
 //! [`Machine`] too.
 
+mod blobs;
 pub mod capacity;
 mod cluster;
 mod cluster_error;
@@ -20,6 +21,7 @@ mod state;
 
 use std::time::Duration;
 
+pub use blobs::{BlobsConfig, BucketConfig};
 pub use cluster::ClusterConfig;
 pub use cluster_error::ClusterError;
 pub use credentials::{CredentialSource, CredentialsError};
@@ -39,6 +41,8 @@ pub struct Config {
     pub run: RunConfig,
     /// Sessions: whether there are any, and how many are warm.
     pub sessions: SessionsConfig,
+    /// Where blobs are, and how they are looked after.
+    pub blobs: BlobsConfig,
     /// What one session's state may cost.
     pub state: StateConfig,
     /// The cluster.

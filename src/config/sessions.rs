@@ -22,8 +22,6 @@ pub struct SessionsConfig {
     pub waiting_max: usize,
     /// How long a heap is kept that no session reaches.
     pub heap_ttl: Duration,
-    /// How often a node looks after the copies of blobs that it has, and should have.
-    pub blob_check_period: Duration,
 }
 
 impl Default for SessionsConfig {
@@ -34,7 +32,6 @@ impl Default for SessionsConfig {
             warm_mb_max: 1024,
             waiting_max: 64,
             heap_ttl: Duration::from_secs(7 * DAY_SECS),
-            blob_check_period: Duration::from_secs(3600),
         }
     }
 }
@@ -52,13 +49,8 @@ impl SessionsConfig {
         Range("session-queue-max", 0, 65_536, "runs").check(number(waiting_max))?;
         let heap_ttl_secs = settings.heap_ttl_secs.unwrap_or(builtin.heap_ttl.as_secs());
         Range("heap-ttl-secs", 1, 3650 * DAY_SECS, "seconds").check(heap_ttl_secs)?;
-        let check_secs = settings
-            .blob_check_secs
-            .unwrap_or(builtin.blob_check_period.as_secs());
-        Range("blob-check-secs", 1, 30 * DAY_SECS, "seconds").check(check_secs)?;
         Ok(Self {
             heap_ttl: Duration::from_secs(heap_ttl_secs),
-            blob_check_period: Duration::from_secs(check_secs),
             off: settings.stateless.unwrap_or(false),
             warm_max,
             warm_mb_max,

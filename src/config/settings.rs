@@ -131,6 +131,31 @@ settings! {
     #[arg(long, value_name = "BYTES", help_heading = "Cluster")]
     snapshot_log_bytes: u64,
 
+    /// S3 bucket that keeps everything: blobs, and the log and snapshots of the cluster
+    ///
+    /// Credentials, region and endpoint come from where the tools of AWS look for them (AWS_ACCESS_KEY_ID,
+    /// AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL, AWS_S3_FORCE_PATH_STYLE and others). A node then keeps
+    /// only copies, and a cluster that has lost every node comes back from the bucket.
+    #[arg(long, value_name = "NAME", help_heading = "Storage")]
+    s3_bucket: String,
+    /// What the keys of all objects begin with; clusters that share a bucket need different ones
+    #[arg(long, value_name = "PREFIX", help_heading = "Storage")]
+    s3_prefix: String,
+    /// How often what is new goes to the bucket, in milliseconds: what may be lost with all nodes
+    /// [default: 1000]
+    #[arg(long, value_name = "MS", help_heading = "Storage")]
+    s3_archive_ms: u64,
+    /// Directory of this node's copies of what is in the bucket [default: in --directory-path]
+    #[arg(long, value_name = "PATH", help_heading = "Storage")]
+    cache_dir: PathBuf,
+    /// What these copies may take, in MiB; those unused for longest go first [default: 8192]
+    #[arg(long, value_name = "MIB", help_heading = "Storage")]
+    cache_mb_max: u64,
+    /// How often a node reads its copies of blobs and fetches those that are missing, in seconds
+    /// [default: 3600]
+    #[arg(long, value_name = "SECONDS", help_heading = "Storage")]
+    blob_check_secs: u64,
+
     /// Run code without sessions: a request that names one is refused
     #[arg(
         long,
@@ -233,10 +258,6 @@ settings! {
     /// The same on all nodes: the one that leads decides.
     #[arg(long, value_name = "SECONDS", help_heading = "Limits of a session")]
     heap_ttl_secs: u64,
-    /// How often a node reads its copies of blobs and fetches those that are missing, in seconds
-    /// [default: 3600]
-    #[arg(long, value_name = "SECONDS", help_heading = "Limits of a session")]
-    blob_check_secs: u64,
     /// What a run may change of its session, in bytes as they are kept [default: 67108864]
     ///
     /// A run over one of these limits is not kept, and its session stands where it stood.

@@ -44,7 +44,7 @@ impl blobs_server::Blobs for BlobsService {
         if BlobId::of(&bytes) != named {
             return Err(Status::data_loss("the bytes are not those of the name"));
         }
-        self.blobs.put_here(bytes).await.map_err(failed)?;
+        self.blobs.put_here(named, bytes).await.map_err(failed)?;
         Ok(Response::new(PutBlobReply {}))
     }
 
@@ -75,7 +75,7 @@ fn failed(error: BlobError) -> Status {
             tracing::error!(%error, "a blob of this node is damaged");
             Status::not_found("this node's copy was damaged")
         }
-        BlobError::Io { .. } => {
+        BlobError::Io { .. } | BlobError::DamagedInBucket { .. } | BlobError::Bucket(_) => {
             tracing::warn!(%error, "a blob can't be used for another node");
             Status::unavailable("this node's disk does not serve the blob")
         }

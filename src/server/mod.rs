@@ -1,5 +1,6 @@
 //! The only wiring: listeners, workers, services and front ends, from start to stop.
 
+mod blobs;
 mod cluster;
 mod home;
 mod listener;
@@ -31,7 +32,6 @@ use crate::service::executions::Executions;
 use crate::service::run::Runs;
 use crate::service::sessions::Sessions;
 use crate::service::tags::Tags;
-use crate::storage::LocalBlobs;
 use crate::workers::{Options, Workers};
 
 /// After the last execution has ended, replies are still on their way; this bounds the wait for them.
@@ -47,6 +47,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let http = bind(&config, config.http.http_port).await?;
     let sse = bind(&config, config.http.sse_port).await?;
     let config = Arc::new(config);
+    let bucket = blobs::Kept::connect(&config.blobs).await?;
     let options = Options::new(config.run.runs_ready, config.sandbox);
     let workers = Workers::start(options).await.context("can't start V8")?;
     tell_limits(&config, &workers);
@@ -55,10 +56,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let http_address = http
         .as_ref()
         .and_then(|listener| listener.local_addr().ok());
+    if let Some(bucket) = &bucket {
+        bucket.restore(&config.cluster, &home).await?;
+    }
     let cluster = cluster::start(&config, &home, http_address).await?;
+    let archive = bucket.as_ref().map(|bucket| bucket.archive(&cluster));
+    let archive = archive.transpose()?;
     let runs = Runs::start(workers.clone(), config.run.clone(), cluster.incarnation());
-    let local = LocalBlobs::open(&directory.join("blobs")).context("can't open the blobs")?;
-    let blobs = Blobs::new(local, cluster.clone(), config.sessions.blob_check_period);
+    let blobs = blobs::open(&config, bucket.as_ref(), &cluster, directory)?;
     let sessions = sessions(&config, &cluster, &workers, &blobs, directory)?;
     let executions = Executions::new(runs.clone(), cluster.clone(), sessions.clone());
     let tags = Tags::new(cluster.clone());
@@ -164,6 +169,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     if let Some(sessions) = sessions {
         sessions.close().await;
+    }
+    if let Some(archive) = archive {
+        archive.close().await;
     }
     cluster.shutdown().await;
     workers.shutdown().await;

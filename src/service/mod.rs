@@ -1,5 +1,6 @@
 //! The use cases, one folder each with one cheap-to-clone handle.
 
+pub mod archive;
 pub mod blobs;
 pub mod executions;
 pub mod run;

@@ -1,7 +1,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use super::BlobId;
+use super::{BlobId, BucketError};
 
 /// Why a blob was not kept or read.
 #[derive(Debug, thiserror::Error)]
@@ -24,4 +24,15 @@ pub enum BlobError {
         /// Where the damaged file is now.
         moved_to: PathBuf,
     },
+    /// The object in the bucket is another one.
+    #[error("blob {id} is damaged in the bucket: its {bytes} bytes have another hash")]
+    DamagedInBucket {
+        /// Its name.
+        id: BlobId,
+        /// How many bytes the object has.
+        bytes: usize,
+    },
+    /// The bucket's.
+    #[error(transparent)]
+    Bucket(#[from] BucketError),
 }

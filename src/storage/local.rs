@@ -4,12 +4,16 @@
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::{BlobError, BlobId};
+use bytes::Bytes;
+use tokio::task::spawn_blocking;
 
-/// Blobs in one directory of this node. Everything blocks.
+use super::{BlobError, BlobId, BlobStore, Stored};
+
+/// Blobs in one directory of this node. Its own methods block; those of [`BlobStore`] don't.
 #[derive(Debug)]
 pub struct LocalBlobs {
     directory: PathBuf,
@@ -43,17 +47,15 @@ impl LocalBlobs {
         Ok(blobs)
     }
 
-    /// Keeps bytes. When it returns they are on disk.
+    /// Keeps bytes under their name. When it returns they are on disk.
     ///
     /// # Errors
     /// The disk's.
-    pub fn put(&self, bytes: &[u8]) -> Result<BlobId, BlobError> {
-        let id = BlobId::of(bytes);
-        let path = self.path(&id);
+    pub fn put_blocking(&self, id: &BlobId, bytes: &[u8]) -> Result<(), BlobError> {
+        let path = self.path(id);
         if let Ok(known) = File::options().append(true).open(&path) {
             // It is wanted again: its time begins anew.
-            known.set_modified(SystemTime::now()).map_err(at(&path))?;
-            return Ok(id);
+            return known.set_modified(SystemTime::now()).map_err(at(&path));
         }
         let directory = path.parent().expect("a blob lies in a directory");
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -73,15 +75,14 @@ impl LocalBlobs {
             self.sync(&self.directory)?;
         }
         fs::rename(&temporary, &path).map_err(at(&path))?;
-        self.sync(directory)?;
-        Ok(id)
+        self.sync(directory)
     }
 
     /// The bytes, checked against their name; `None` where they are not here.
     ///
     /// # Errors
     /// The disk's; or they are damaged, and are not here from now on.
-    pub fn get(&self, id: &BlobId) -> Result<Option<Vec<u8>>, BlobError> {
+    pub fn get_blocking(&self, id: &BlobId) -> Result<Option<Vec<u8>>, BlobError> {
         let path = self.path(id);
         let bytes = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -104,11 +105,14 @@ impl LocalBlobs {
         self.path(id).exists()
     }
 
-    /// The blobs that are here, with their ages since they were last kept. The order is that of the directory.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn list(&self) -> Result<Vec<(BlobId, Duration)>, BlobError> {
+    /// Marks a blob as used: what was used longest ago leaves a full cache first.
+    pub fn touch(&self, id: &BlobId) {
+        let file = File::options().append(true).open(self.path(id));
+        // It may have gone meanwhile, and is then used no more.
+        let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
+    }
+
+    fn list_blocking(&self) -> Result<Vec<Stored>, BlobError> {
         let mut found = Vec::new();
         let entries = fs::read_dir(&self.directory).map_err(at(&self.directory))?;
         for entry in entries
@@ -118,23 +122,25 @@ impl LocalBlobs {
             let path = entry.path();
             for blob in fs::read_dir(&path).map_err(at(&path))?.flatten() {
                 let name = blob.file_name();
-                let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
+                let named = name.to_str().and_then(|name| name.parse().ok());
+                let (Some(id), Ok(metadata)) = (named, blob.metadata()) else {
                     continue;
                 };
-                let modified = blob.metadata().and_then(|it| it.modified());
                 // A clock that was set back makes it new.
-                let age = modified.map(|at| at.elapsed().unwrap_or_default());
-                found.push((id, age.unwrap_or_default()));
+                let age = metadata
+                    .modified()
+                    .map(|at| at.elapsed().unwrap_or_default());
+                found.push(Stored {
+                    id,
+                    bytes: metadata.len(),
+                    age: age.unwrap_or_default(),
+                });
             }
         }
         Ok(found)
     }
 
-    /// Removes a blob; one that is not here is removed already.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub fn remove(&self, id: &BlobId) -> Result<(), BlobError> {
+    fn remove_blocking(&self, id: &BlobId) -> Result<(), BlobError> {
         let path = self.path(id);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),
@@ -155,6 +161,36 @@ impl LocalBlobs {
     }
 }
 
+impl BlobStore for Arc<LocalBlobs> {
+    async fn put(&self, id: BlobId, bytes: Bytes) -> Result<(), BlobError> {
+        let local = Self::clone(self);
+        spawn_blocking(move || local.put_blocking(&id, &bytes))
+            .await
+            .expect("keeping a blob does not panic")
+    }
+
+    async fn get(&self, id: BlobId) -> Result<Option<Bytes>, BlobError> {
+        let local = Self::clone(self);
+        let read = spawn_blocking(move || local.get_blocking(&id)).await;
+        let read = read.expect("reading a blob does not panic")?;
+        Ok(read.map(Bytes::from))
+    }
+
+    async fn remove(&self, id: BlobId) -> Result<(), BlobError> {
+        let local = Self::clone(self);
+        spawn_blocking(move || local.remove_blocking(&id))
+            .await
+            .expect("removing a blob does not panic")
+    }
+
+    async fn list(&self) -> Result<Vec<Stored>, BlobError> {
+        let local = Self::clone(self);
+        spawn_blocking(move || local.list_blocking())
+            .await
+            .expect("listing blobs does not panic")
+    }
+}
+
 fn at(path: &Path) -> impl FnOnce(io::Error) -> BlobError {
     let path = path.to_owned();
     move |source| BlobError::Io { path, source }
@@ -163,6 +199,7 @@ fn at(path: &Path) -> impl FnOnce(io::Error) -> BlobError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::suite;
 
     fn blobs() -> (tempfile::TempDir, LocalBlobs) {
         let directory = tempfile::tempdir().expect("a directory");
@@ -170,35 +207,26 @@ mod tests {
         (directory, blobs)
     }
 
-    #[test]
-    fn what_was_kept_is_there_after_a_restart() {
+    #[tokio::test]
+    async fn it_is_a_blob_store() {
         let (directory, blobs) = blobs();
-        let id = blobs.put(b"bytes").expect("kept");
-        assert_eq!(blobs.put(b"bytes").expect("kept again"), id);
-        assert!(!blobs.contains(&BlobId::of(b"others")));
+        suite::blob_store(&Arc::new(blobs)).await;
         let again = LocalBlobs::open(&directory.path().join("blobs")).expect("opened");
-        assert_eq!(
-            again.get(&id).expect("read").as_deref(),
-            Some(&b"bytes"[..])
-        );
-        let listed = again.list().expect("listed");
-        assert!(matches!(&listed[..], [(one, age)] if *one == id && age.as_secs() < 60));
-        again.remove(&id).expect("removed");
-        again.remove(&id).expect("removed already");
-        assert_eq!(again.get(&id).expect("read"), None);
+        suite::after_a_restart(&Arc::new(again)).await;
     }
 
     #[test]
     fn a_damaged_blob_is_told_once_and_is_gone() {
         let (_directory, blobs) = blobs();
-        let id = blobs.put(b"bytes").expect("kept");
+        let id = BlobId::of(b"bytes");
+        blobs.put_blocking(&id, b"bytes").expect("kept");
         fs::write(blobs.path(&id), b"bytez").expect("written");
-        let error = blobs.get(&id).expect_err("damaged");
+        let error = blobs.get_blocking(&id).expect_err("damaged");
         assert!(matches!(&error, BlobError::Damaged { moved_to, .. } if moved_to.exists()));
-        assert_eq!(blobs.get(&id).expect("read"), None);
+        assert_eq!(blobs.get_blocking(&id).expect("read"), None);
         // A good copy can take its place.
-        assert_eq!(blobs.put(b"bytes").expect("kept"), id);
-        assert!(blobs.get(&id).expect("read").is_some());
+        blobs.put_blocking(&id, b"bytes").expect("kept");
+        assert!(blobs.get_blocking(&id).expect("read").is_some());
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(crate) enum NotAdopted {
     /// It is meant for another node.
     #[error("this is node {own}, not {meant}: check the address under which it is known")]
     Misdirected { own: NodeName, meant: String },
+    /// It is about to be the first node of another one.
+    #[error("a cluster is being restored into the directory of node {own}")]
+    Restoring { own: NodeName },
     /// It belongs to a cluster.
     #[error("node {own} belongs to cluster {cluster_id} already")]
     Taken {
@@ -63,6 +66,7 @@ impl Adoption {
         }
         match &marker.standing {
             Standing::Empty => Ok(Some(self.standing())),
+            Standing::Restoring => Err(NotAdopted::Restoring { own }),
             Standing::Adopted {
                 cluster_id,
                 node,

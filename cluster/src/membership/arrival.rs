@@ -76,6 +76,7 @@ impl Arrival<'_> {
                 Standing::Adopted { cluster_id, .. } => {
                     self.wait_for_start(&marker, cluster_id).await?;
                 }
+                Standing::Restoring => return Err(Failure::HalfRestored),
                 Standing::Empty if self.is_alone() => {
                     let me = self.planned(&marker, 1);
                     self.plan(vec![me], Vec::new()).await?;

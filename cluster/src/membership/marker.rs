@@ -35,6 +35,8 @@ pub struct Marker {
 pub enum Standing {
     /// No member of anything yet.
     Empty,
+    /// A cluster is being restored into it; if nobody does, that was not finished.
+    Restoring,
     /// It forms a cluster and has not told all of them yet.
     Forming(Plan),
     /// It was told what it will be, and waits until all others were told as well.
@@ -170,7 +172,7 @@ impl Marker {
     /// The cluster that it belongs to, or will.
     pub fn cluster_id(&self) -> Option<ClusterId> {
         match &self.standing {
-            Standing::Empty => None,
+            Standing::Empty | Standing::Restoring => None,
             Standing::Forming(plan) => Some(plan.cluster_id),
             Standing::Adopted { cluster_id, .. } | Standing::Member { cluster_id, .. } => {
                 Some(*cluster_id)

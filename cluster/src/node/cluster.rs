@@ -23,9 +23,10 @@ use super::propose::{Committed, Proposer, now_ms};
 use super::read::ReadGate;
 use super::snapshots::snapshot_loop;
 use super::status::Status;
-use crate::ids::NodeName;
+use crate::archive::{LogAfter, Piece};
+use crate::ids::{ClusterId, NodeName};
 use crate::leader::Liveness;
-use crate::log::{LogMetrics, LogOptions, LogStore};
+use crate::log::{LogError, LogMetrics, LogOptions, LogStore};
 use crate::membership::{
     Arrival, Arrived, Directory, Home, Members, PeerService, Standing, unwritable,
 };
@@ -271,6 +272,28 @@ impl Cluster {
     /// The socket for operators on this machine.
     pub fn socket_path(&self) -> &Path {
         &self.0.socket
+    }
+
+    /// The cluster that it belongs to, once it does.
+    pub fn cluster_id(&self) -> Option<ClusterId> {
+        self.0.core.home.marker().cluster_id()
+    }
+
+    /// What was applied here after an entry, up to about so many bytes.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn log_after(&self, index: u64, bytes_max: u64) -> Result<LogAfter, LogError> {
+        let core = &self.0.core;
+        let applied = core.state.applied().map_or(0, |applied| applied.index);
+        if applied <= index {
+            return Ok(LogAfter::Nothing);
+        }
+        let read = core.log.read(index + 1..applied + 1, bytes_max).await?;
+        Ok(match Piece::of(&read) {
+            Some(piece) if piece.first == index + 1 => LogAfter::Entries(piece),
+            _ => LogAfter::Purged,
+        })
     }
 
     /// Takes a snapshot now, and tells up to where it goes.

@@ -24,6 +24,6 @@ pub use self::error::{ProposeError, ReadError, StartError};
 pub use self::maintenance::MaintenanceError;
 pub use self::options::{Facts, Options, Peer};
 pub use self::phase::{Failure, Phase};
-pub(crate) use self::propose::COMMAND_BYTES_MAX;
 pub use self::propose::Committed;
+pub(crate) use self::propose::{COMMAND_BYTES_MAX, now_ms};
 pub use self::status::{MemberStatus, Role, Status};

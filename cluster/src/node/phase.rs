@@ -28,6 +28,12 @@ pub enum Phase {
 /// Why a node can't go on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
+    /// A restoration into the directory was not finished.
+    #[error(
+        "a cluster was being restored into this directory, and that was not finished: begin it again, or \
+         empty the directory"
+    )]
+    HalfRestored,
     /// The cluster knows another directory under this name.
     #[error(
         "the cluster knows node {name} with another data directory (id {node} in the cluster): this \

@@ -177,7 +177,7 @@ impl Proposer {
     clippy::disallowed_methods,
     reason = "a command enters the cluster here"
 )]
-pub(super) fn now_ms() -> u64 {
+pub(crate) fn now_ms() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();

@@ -62,7 +62,7 @@ impl StateMachine {
         blocking(move || shared.store.flush()).await
     }
 
-    pub(super) async fn apply_batch(&self, entries: Vec<Entry>) -> Result<Vec<Reply>, StoreError> {
+    pub(crate) async fn apply_batch(&self, entries: Vec<Entry>) -> Result<Vec<Reply>, StoreError> {
         // Going to another thread and back costs a lone write a tenth of its time.
         if entries.len() <= HERE_ENTRIES_MAX && self.shared.store.is_in_memory() {
             return self.shared.apply(entries);
@@ -78,7 +78,12 @@ impl StateMachine {
         }
     }
 
-    pub(super) async fn install(
+    /// Where in the log the state of a snapshot is, which nobody has told. It blocks for a moment.
+    pub(crate) fn meta(file: &SnapshotFile) -> Result<SnapshotMeta, StoreError> {
+        SnapshotReader::open(file)?.meta()
+    }
+
+    pub(crate) async fn install(
         &self,
         meta: &SnapshotMeta,
         file: SnapshotFile,

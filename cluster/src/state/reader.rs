@@ -10,6 +10,8 @@ use tokio::sync::watch;
 
 use super::hash::StateHash;
 use super::machine::blocking;
+use super::snapshot;
+use super::snapshot_file::SnapshotFile;
 use super::store::{Store, StoreError};
 use super::table::{self, Table};
 use crate::proto::{
@@ -83,6 +85,32 @@ impl StateReader {
     pub async fn scan_hash(&self) -> Result<(u64, StateHash), StoreError> {
         let store = Arc::clone(&self.0.store);
         blocking(move || store.scan_hash()).await
+    }
+
+    /// The id that the next node gets: larger than all there ever were.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn next_node(&self) -> Result<u64, StoreError> {
+        let key = table::next_node();
+        match self.get(key.clone()).await? {
+            None => Ok(1),
+            Some(value) => u64::decode(value).map_err(|source| StoreError::malformed(&key, source)),
+        }
+    }
+
+    /// Writes the state as of now into a file, which goes with its last user; and the index at which that is.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn export(&self) -> Result<(u64, SnapshotFile), StoreError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || {
+            let paused = store.pause()?;
+            let file = snapshot::write(&paused, store.snapshots())?;
+            Ok((paused.header.last_applied.map_or(0, |it| it.index), file))
+        })
+        .await
     }
 
     /// Rows by table.

@@ -92,6 +92,18 @@ impl SnapshotReader {
 
     /// Where in the log the state is, which has to be what was promised. No row is counted yet.
     pub fn header(&mut self, meta: &SnapshotMeta) -> Result<Header, StoreError> {
+        if self.meta()? != *meta {
+            return Err(SnapshotFault::Header.into());
+        }
+        Ok(Header {
+            last_applied: meta.last_log_id,
+            membership: meta.last_membership.clone(),
+            ..Header::default()
+        })
+    }
+
+    /// Where in the log the state is.
+    pub fn meta(&mut self) -> Result<SnapshotMeta, StoreError> {
         let mut magic = [0; 8];
         self.fill(&mut magic)?;
         if magic != MAGIC || self.length()? != VERSION {
@@ -100,16 +112,11 @@ impl SnapshotReader {
         let bytes = self.bytes(HEADER_BYTES_MAX, SnapshotFault::Length)?;
         let message = proto::SnapshotHeader::decode(&bytes[..]);
         let message = message.map_err(|_| SnapshotFault::Header)?;
-        let last_applied = message.last_applied.map(TryInto::try_into).transpose()?;
+        let last_log_id = message.last_applied.map(TryInto::try_into).transpose()?;
         let membership = message.membership.map(TryInto::try_into).transpose()?;
-        let membership = membership.unwrap_or_default();
-        if last_applied != meta.last_log_id || membership != meta.last_membership {
-            return Err(SnapshotFault::Header.into());
-        }
-        Ok(Header {
-            last_applied,
-            membership,
-            ..Header::default()
+        Ok(SnapshotMeta {
+            last_log_id,
+            last_membership: membership.unwrap_or_default(),
         })
     }
 

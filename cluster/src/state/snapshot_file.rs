@@ -37,6 +37,11 @@ impl SnapshotFile {
         &self.0.digest
     }
 
+    /// Where it is, for as long as this is kept.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
     /// Opens it for reading, from its beginning.
     ///
     /// # Errors

@@ -13,13 +13,16 @@ pub enum Error {
         /// Its length.
         bytes: usize,
     },
-    /// It is here, but not on enough nodes.
-    #[error("no majority of the nodes has blob {id}")]
+    /// Neither the bucket nor enough nodes took it in time.
+    #[error("blob {id} is not durable: neither a majority of the nodes nor a bucket has it")]
     NotDurable {
         /// Its name.
         id: BlobId,
     },
-    /// No node that can be reached has it.
+    /// The bucket is another cluster's by now.
+    #[error("the bucket belongs to another cluster now: what is kept there may go at any time")]
+    ForeignBucket,
+    /// Nobody that can be reached has it.
     #[error("no node that answers has blob {id}; nodes {holders:?} should")]
     Missing {
         /// Its name.
@@ -27,9 +30,9 @@ pub enum Error {
         /// Who should have it.
         holders: Vec<u64>,
     },
-    /// This node's disk.
+    /// This node's disk, or the bucket.
     #[error(transparent)]
-    Disk(#[from] BlobError),
+    Store(#[from] BlobError),
     /// The cluster did not confirm it.
     #[error(transparent)]
     Propose(#[from] ProposeError),
@@ -38,7 +41,7 @@ pub enum Error {
     Read(#[from] ReadError),
     /// The state can't be read.
     #[error("the state can't be read")]
-    Store(#[from] StoreError),
+    State(#[from] StoreError),
     /// The cluster refused for a reason that this version does not know.
     #[error("the cluster refused the blob (reason {reason})")]
     Refused {

@@ -2,18 +2,17 @@
 //! more of what is on too few voters, and removes what the cluster has forgotten.
 
 use std::collections::BTreeSet;
-use std::sync::{Arc, Weak};
+use std::sync::Weak;
 use std::time::{Duration, Instant};
 
 use cluster::node::Cluster;
 use cluster::proto::command::Kind;
 use cluster::proto::{BlobRecord, PutBlob};
 use cluster::state::PAGE_ROWS_MAX;
-use tokio::task::spawn_blocking;
 use tokio::time::MissedTickBehavior;
 
-use super::{Blobs, Error, Voters};
-use crate::storage::{BlobId, LocalBlobs};
+use super::{Blobs, Error, InBucket, Inner, Voters};
+use crate::storage::{BlobId, BlobStore};
 
 /// A file that is younger may be one that is about to be named.
 const GRACE: Duration = Duration::from_secs(3600);
@@ -29,6 +28,8 @@ pub struct Upkeep {
     pub damaged: u64,
     /// Copies that were fetched.
     pub fetched: u64,
+    /// Blobs that were brought to the bucket.
+    pub uploaded: u64,
     /// Copies that nothing needs any more, and that are gone.
     pub removed: u64,
     /// Blobs that no node gave.
@@ -36,24 +37,21 @@ pub struct Upkeep {
 }
 
 /// Runs until the blobs are given up.
-pub(super) async fn upkeep_loop(local: Weak<LocalBlobs>, cluster: Cluster, period: Duration) {
+pub(super) async fn upkeep_loop(blobs: Weak<Inner>, period: Duration) {
     let mut beat = tokio::time::interval(period);
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Not at once: a node that has just started has other things to do.
     beat.tick().await;
     loop {
         beat.tick().await;
-        let Some(local) = local.upgrade() else { return };
-        let blobs = Blobs {
-            local,
-            cluster: cluster.clone(),
-        };
-        match blobs.look_after(period.min(GRACE)).await {
+        let Some(inner) = blobs.upgrade() else { return };
+        match Blobs(inner).look_after(period.min(GRACE)).await {
             Ok(Upkeep {
                 read,
                 damaged: 0,
                 fetched: 0,
                 removed: 0,
+                uploaded: 0,
                 missing: 0,
             }) => {
                 tracing::debug!(read, "all blobs are well");
@@ -68,33 +66,27 @@ impl Blobs {
     /// One round; files younger than `grace` are left alone.
     ///
     /// # Errors
-    /// There is no leader, or this node's disk fails.
+    /// There is no leader, or this node's disk or the bucket fails.
     pub async fn look_after(&self, grace: Duration) -> Result<Upkeep, Error> {
         let mut upkeep = Upkeep::default();
-        let local = Arc::clone(&self.local);
-        let listed = spawn_blocking(move || local.list()).await;
-        let listed = listed.expect("listing blobs does not panic")?;
-        let deadline = Instant::now() + STEP_TIMEOUT;
-        let state = self.cluster.linearizable(deadline).await?;
-        for (id, age) in listed {
-            if state.blob(&id.0).await?.is_none() {
-                if age >= grace {
-                    let local = Arc::clone(&self.local);
-                    let removed = spawn_blocking(move || local.remove(&id)).await;
-                    removed.expect("removing a blob does not panic")?;
-                    upkeep.removed += 1;
-                }
-                continue;
-            }
+        let local = &self.0.local;
+        // Listed first: what the state does not know afterwards was never going to be named, or is forgotten.
+        for id in self.sweep(local, grace, &mut upkeep).await? {
             upkeep.read += 1;
             if let Err(error) = self.get_here(id).await {
                 tracing::error!(%error, "a blob of this node is damaged");
                 upkeep.damaged += 1;
             }
         }
+        if let Some(bucket) = &self.0.bucket
+            && leads(&self.0.cluster)
+            && self.owns(bucket).await
+        {
+            self.sweep(&bucket.blobs, GRACE, &mut upkeep).await?;
+        }
         let mut after: Option<Vec<u8>> = None;
         loop {
-            let state = self.cluster.state();
+            let state = self.0.cluster.state();
             let page = state.blobs(after.as_deref(), PAGE_ROWS_MAX).await?;
             for record in &page.rows {
                 self.keep_up(record, &mut upkeep).await?;
@@ -106,17 +98,69 @@ impl Blobs {
         }
     }
 
-    /// Sees that this node has the copy that it should have.
+    /// Nothing is removed from what is another cluster's, or may be.
+    async fn owns(&self, bucket: &InBucket) -> bool {
+        let Some(cluster_id) = self.0.cluster.cluster_id() else {
+            return false;
+        };
+        let claimed = bucket.claim.ours(&cluster_id.to_string()).await;
+        if let Err(error) = &claimed {
+            tracing::warn!(%error, "the bucket is not looked after");
+        }
+        claimed.is_ok()
+    }
+
+    /// Removes what the cluster has forgotten; the names of the others.
+    async fn sweep(
+        &self,
+        store: &impl BlobStore,
+        grace: Duration,
+        upkeep: &mut Upkeep,
+    ) -> Result<Vec<BlobId>, Error> {
+        let listed = store.list().await?;
+        let deadline = Instant::now() + STEP_TIMEOUT;
+        let state = self.0.cluster.linearizable(deadline).await?;
+        let mut known = Vec::with_capacity(listed.len());
+        for blob in listed {
+            if state.blob(&blob.id.0).await?.is_some() {
+                known.push(blob.id);
+            } else if blob.age >= grace {
+                store.remove(blob.id).await?;
+                upkeep.removed += 1;
+            }
+        }
+        Ok(known)
+    }
+
+    /// Sees that this node has the copy that it should have, and the bucket its own.
     async fn keep_up(&self, record: &BlobRecord, upkeep: &mut Upkeep) -> Result<(), Error> {
-        let (Ok(id), Some(here)) = (BlobId::try_from(&record.hash[..]), self.cluster.node()) else {
+        let cluster = &self.0.cluster;
+        let (Ok(id), Some(here)) = (BlobId::try_from(&record.hash[..]), cluster.node()) else {
             return Ok(());
         };
         let mut holders: BTreeSet<u64> = record.holders.iter().copied().collect();
         let listed = holders.contains(&here);
-        let voters = Voters::of(&self.cluster);
+        let mut put = PutBlob {
+            hash: record.hash.clone(),
+            size: record.size,
+            ..PutBlob::default()
+        };
+        let deadline = Instant::now() + STEP_TIMEOUT;
+        if let Some(bucket) = &self.0.bucket {
+            // It was kept before there was a bucket: whoever has it brings it there.
+            if !record.in_bucket && listed {
+                let bytes = self.get(id).await?;
+                self.put_in_bucket(bucket, id, bytes, deadline).await?;
+                put.in_bucket = true;
+                cluster.propose(Kind::PutBlob(put), "", deadline).await?;
+                upkeep.uploaded += 1;
+            }
+            return Ok(());
+        }
+        let voters = Voters::of(cluster);
         let too_few = !record.in_bucket && !voters.is_majority(&holders);
         let wanted = listed || too_few && voters.has(here);
-        if !wanted || self.local.contains(&id) && listed {
+        if !wanted || self.0.local.contains(&id) && listed {
             return Ok(());
         }
         match self.get(id).await {
@@ -132,15 +176,14 @@ impl Blobs {
             return Ok(());
         }
         holders.insert(here);
-        let put = Kind::PutBlob(PutBlob {
-            hash: record.hash.clone(),
-            size: record.size,
-            holders: holders.into_iter().collect(),
-            in_bucket: false,
-        });
+        put.holders = holders.into_iter().collect();
         // Where a majority is more than one copy away it is refused, and the blob stays as it is.
-        let deadline = Instant::now() + STEP_TIMEOUT;
-        self.cluster.propose(put, "", deadline).await?;
+        cluster.propose(Kind::PutBlob(put), "", deadline).await?;
         Ok(())
     }
+}
+
+fn leads(cluster: &Cluster) -> bool {
+    let here = cluster.node();
+    here.is_some() && cluster.leader() == here
 }

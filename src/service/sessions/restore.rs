@@ -17,7 +17,8 @@ use tokio::task::spawn_blocking;
 use super::warm::{Chain, Image, Live};
 use super::{Error, HeapId, Inner, Sessions};
 use crate::hex;
-use crate::storage::BlobId;
+use crate::service::blobs;
+use crate::storage::{BlobError, BlobId};
 use crate::workers::Engine;
 use crate::workers::session::{Origin, Session, SessionError};
 
@@ -120,7 +121,13 @@ impl Inner {
     pub(super) async fn blob(&self, heap: HeapId, blob: &[u8]) -> Result<bytes::Bytes, Error> {
         let id = BlobId::try_from(blob).map_err(|_| Error::Record)?;
         let read = self.blobs.get(id).await;
-        read.map_err(|error| damaged(heap, &error))
+        read.map_err(|error| match error {
+            blobs::Error::Store(BlobError::Bucket(_)) | blobs::Error::State(_) => {
+                let reason = error.to_string().into();
+                Error::Unavailable { reason }
+            }
+            error => damaged(heap, &error),
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! JavaScript worlds that stay: on one node, over its death, and on three.
 
+mod bucket;
 mod cluster;
 mod damage;
 mod durable;

@@ -1,6 +1,7 @@
 //! What scenarios share: a running node, and waiting for a condition.
 
 mod node;
+pub mod s3_server;
 
 use std::time::Duration;
 

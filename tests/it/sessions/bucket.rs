@@ -1,0 +1,173 @@
+//! A bucket keeps everything: what is lost is a node's directory, and nothing else.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use rustix::process::Signal;
+use serde_json::json;
+
+use super::{get, run, said};
+use crate::support::s3_server::{BUCKET, S3Server, SECRET};
+use crate::support::{Node, program, run as run_program, wait_until};
+
+/// A node whose directory is this one.
+async fn node(server: &S3Server, directory: &Path, flags: &[&str]) -> Node {
+    let mut command = program();
+    command.envs(server.environment());
+    command.args([
+        "--http-port",
+        "0",
+        "--s3-bucket",
+        BUCKET,
+        "--directory-path",
+    ]);
+    command.arg(directory).args(flags);
+    Node::spawn(command, 1).await
+}
+
+/// Text that no compression makes small: its delta is a blob.
+const LARGE: &str = "var big = ''; for (let i = 0, x = 1; i < 40000; i++) { \
+     x = (x * 48271) % 2147483647; big += x.toString(36); } big.length";
+
+async fn archived(node: &Node) {
+    wait_until("the log is in the bucket", async || {
+        let metrics = node.get("/metrics").await.text().await.expect("text");
+        let value = |name: &str| {
+            let line = metrics.lines().find(|line| line.starts_with(name))?;
+            line.split(' ').nth(1)?.parse::<u64>().ok()
+        };
+        value("mcp_v8_archive_index ").is_some_and(|index| index > 0)
+            && value("mcp_v8_archive_behind_entries ") == Some(0)
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn sessions_come_back_from_the_bucket_alone() {
+    let objects = tempfile::tempdir().expect("a directory");
+    let server = S3Server::start(objects.path()).await;
+    let first = tempfile::tempdir().expect("a directory");
+    let node_1 = node(&server, first.path(), &[]).await;
+    run(&node_1, "counter", "globalThis.x = 41").await;
+    let length = said(&node_1, "counter", LARGE).await;
+    let (status, tag) = {
+        let put = reqwest::Client::new().put(node_1.url("/api/tags/a"));
+        let put = put.json(&json!({"value": [1]})).send().await.expect("sent");
+        (put.status(), put.text().await.expect("text"))
+    };
+    assert_eq!(status, StatusCode::OK, "{tag}");
+    node_1.signal(Signal::TERM);
+    let (code, log) = node_1.ended().await;
+    assert_eq!(code, Some(0), "{log}");
+    drop(first);
+
+    // It was stopped, so nobody is waited for.
+    let second = tempfile::tempdir().expect("a directory");
+    let node_2 = node(&server, second.path(), &[]).await;
+    assert_eq!(said(&node_2, "counter", "++x").await, "42");
+    assert_eq!(said(&node_2, "counter", "big.length").await, length);
+    let (status, tag) = get(&node_2, "/api/tags/a").await;
+    assert_eq!((status, &tag["value"]), (StatusCode::OK, &json!([1])));
+    archived(&node_2).await;
+    // A machine that dies says no farewell.
+    node_2.signal(Signal::KILL);
+    node_2.ended().await;
+    drop(second);
+
+    let third = tempfile::tempdir().expect("a directory");
+    let node_3 = node(&server, third.path(), &[]).await;
+    assert_eq!(said(&node_3, "counter", "++x").await, "43");
+    assert_eq!(said(&node_3, "counter", "big.length").await, length);
+}
+
+#[tokio::test]
+async fn a_bucket_belongs_to_one_living_cluster() {
+    let objects = tempfile::tempdir().expect("a directory");
+    let server = S3Server::start(objects.path()).await;
+    let first = tempfile::tempdir().expect("a directory");
+    let node_1 = node(&server, first.path(), &[]).await;
+    run(&node_1, "mine", "1").await;
+    archived(&node_1).await;
+    let second = tempfile::tempdir().expect("a directory");
+    let mut command = program();
+    command.envs(server.environment());
+    command.args([
+        "--http-port",
+        "0",
+        "--s3-bucket",
+        BUCKET,
+        "--directory-path",
+    ]);
+    let ended = run_program(command.arg(second.path())).await;
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("lives and uses the bucket"), "{ended:?}");
+    // Another prefix is another place.
+    let other = node(&server, second.path(), &["--s3-prefix", "others"]).await;
+    run(&other, "theirs", "2").await;
+    let (_, listed) = get(&other, "/api/sessions").await;
+    assert_eq!(listed["sessions"].as_array().map(Vec::len), Some(1));
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_the_bucket_is_told_at_the_start() {
+    let objects = tempfile::tempdir().expect("a directory");
+    let server = S3Server::start(objects.path()).await;
+    let start = async |bucket: &str, secret: &str| {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut command = program();
+        command.envs(server.environment());
+        command.env("AWS_SECRET_ACCESS_KEY", secret);
+        command.args([
+            "--http-port",
+            "0",
+            "--s3-bucket",
+            bucket,
+            "--directory-path",
+        ]);
+        run_program(command.arg(directory.path())).await
+    };
+    let ended = start("nobodys", SECRET).await;
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(
+        ended.err.contains("there is no bucket nobodys"),
+        "{ended:?}"
+    );
+    let ended = start(BUCKET, "wrong").await;
+    assert_eq!(ended.code, Some(3), "{ended:?}");
+    assert!(ended.err.contains("AWS_SECRET_ACCESS_KEY"), "{ended:?}");
+}
+
+#[tokio::test]
+async fn a_bucket_that_fails_loses_nothing() {
+    let objects = tempfile::tempdir().expect("a directory");
+    let server = S3Server::start(objects.path()).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let node_1 = node(&server, directory.path(), &["--cache-mb-max", "1"]).await;
+    run(&node_1, "s", "var x = 1").await;
+    // A few failures are not seen.
+    server.refuse(2);
+    run(&node_1, "s", LARGE).await;
+    server.delay(Duration::from_millis(200));
+    run(&node_1, "s", &LARGE.replace("var big", "var more")).await;
+    server.delay(Duration::ZERO);
+    assert!(server.hit() > 2);
+    // One that goes on is: the run is not kept, and the session stands where it stood.
+    server.refuse(u32::MAX);
+    let body = json!({"code": LARGE.replace("big", "lost"), "session": "s"});
+    let (status, reply) = node_1.exec(body).await;
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{reply}");
+    assert_eq!(reply["code"], "not_durable", "{reply}");
+    server.refuse(0);
+    let seen = said(&node_1, "s", "typeof lost + typeof big + typeof more + x").await;
+    assert_eq!(seen, "'undefinedstringstring1'");
+    archived(&node_1).await;
+    node_1.signal(Signal::KILL);
+    node_1.ended().await;
+
+    // The bytes of a restore break off.
+    let again = tempfile::tempdir().expect("a directory");
+    let node_2 = node(&server, again.path(), &[]).await;
+    server.cut(2);
+    assert_eq!(said(&node_2, "s", "x + typeof more").await, "'1string'");
+}

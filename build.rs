@@ -92,7 +92,7 @@ fn make_base_image(worker: &Path) {
     let bytes = |path: &Path| fs::read(path).expect("just written");
     let id = process_image::base::engine_id(&bytes(worker), &bytes(&image), &ready.v8_flags);
     let facts = format!(
-        "Facts {{ v8_version: {:?}, v8_flags: {:?}, cpu_baseline: {:?}, constants_used: &{:?}, \
+        "Built {{ v8_version: {:?}, v8_flags: {:?}, cpu_baseline: {:?}, constants_used: &{:?}, \
          id: EngineId({:?}) }}",
         ready.v8_version, ready.v8_flags, ready.cpu_baseline, ready.constants_used, id.0
     );

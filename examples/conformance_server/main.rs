@@ -23,7 +23,7 @@ use mcp_v8::{
     config::{Config, Machine, Settings},
     mcp::{McpHandler, McpState, transport},
     service::{executions::Executions, run::Runs},
-    workers::{Options, Workers},
+    workers::{Engine, Options, Workers},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +35,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let config = Arc::new(Config::new(Settings::default(), &Machine::read())?);
     let options = Options::new(config.run.runs_ready, config.sandbox);
-    let workers = Workers::start(options).await?;
+    let workers = Workers::start(Engine::embedded()?, options).await?;
     let state = McpState {
         executions: Executions::alone(Runs::alone(workers, config.run.clone())),
         tags: None,

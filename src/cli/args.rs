@@ -196,6 +196,20 @@ pub struct EngineArgs {
     /// Print the report as JSON
     #[arg(long)]
     pub json: bool,
+    /// Tell of the engine in this file instead
+    #[arg(long, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+    /// Make another engine: this one with more flags of V8, such as `--no-opt`
+    #[arg(
+        long,
+        value_name = "FLAGS",
+        allow_hyphen_values = true,
+        conflicts_with = "file"
+    )]
+    pub v8_flags: Option<String>,
+    /// Write the engine into a new file, for `--engine-file` of a node
+    #[arg(long, value_name = "FILE")]
+    pub save: Option<PathBuf>,
 }
 
 /// What to do with an image.

@@ -1,3 +1,4 @@
+use std::fs::File;
 use std::io::{self, Write as _};
 
 use anyhow::Context as _;
@@ -23,15 +24,27 @@ struct Report<'a> {
 
 /// Tells what the workers of this program are.
 pub async fn engine(args: EngineArgs) -> anyhow::Result<Exit> {
-    let engine = Engine::embedded().context("can't load the engine")?;
+    let engine = match chosen(&args) {
+        Ok(engine) => engine,
+        Err(error) => {
+            eprintln!("mcp-v8: {error:#}");
+            return Ok(Exit::Failed);
+        }
+    };
+    if let Some(path) = &args.save {
+        let bytes = engine.to_file_bytes()?;
+        let file = File::options().write(true).create_new(true).open(path);
+        let written = file.and_then(|mut file| file.write_all(&bytes));
+        written.with_context(|| format!("can't write {}", path.display()))?;
+    }
     let facts = engine.facts();
     let report = Report {
         id: engine.id().to_string(),
-        v8_version: facts.v8_version,
-        v8_flags: facts.v8_flags,
-        cpu_baseline: facts.cpu_baseline,
+        v8_version: &facts.v8_version,
+        v8_flags: &facts.v8_flags,
+        cpu_baseline: &facts.cpu_baseline,
         cpu_lacks: Engine::missing_features(),
-        program_bytes: engine.program_bytes().len(),
+        program_bytes: engine.program_bytes()?.len(),
         base_image_bytes: engine.base_bytes().len(),
         base_image_pages: engine.base().present().count(),
     };
@@ -44,6 +57,18 @@ pub async fn engine(args: EngineArgs) -> anyhow::Result<Exit> {
         true => Exit::Completed,
         false => Exit::Failed,
     })
+}
+
+fn chosen(args: &EngineArgs) -> anyhow::Result<&'static Engine> {
+    if let Some(path) = &args.file {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
+        return Ok(Engine::from_file_bytes(&bytes)?);
+    }
+    match &args.v8_flags {
+        Some(flags) => Ok(Engine::with_v8_flags(flags)?),
+        None => Engine::embedded().context("can't load the engine"),
+    }
 }
 
 fn render(report: &Report<'_>) -> String {

@@ -14,7 +14,7 @@ use super::{Exit, http_client};
 use crate::config::{Config, Machine, RunConfig, Settings};
 use crate::service::run::{Event, ExecutionRequest, LimitOverrides, Runs, level_prefix};
 use crate::wire::{ExecutionBody, ExecutionRequestBody};
-use crate::workers::{Options, Workers};
+use crate::workers::{Engine, Options, Workers};
 
 /// Runs code here or on a server, and prints what comes of it.
 pub async fn exec(args: ExecArgs) -> anyhow::Result<Exit> {
@@ -49,7 +49,10 @@ async fn local(
         Err(error) => return Ok(wrong(&error)),
     };
     let options = Options::new(config.run.runs_ready, config.sandbox);
-    let workers = Workers::start(options).await.context("can't start V8")?;
+    let engine = Engine::embedded().context("can't load the engine")?;
+    let workers = Workers::start(engine, options)
+        .await
+        .context("can't start V8")?;
     let runs = Runs::alone(workers.clone(), config.run);
     let request = ExecutionRequest {
         code: source.code,

@@ -9,7 +9,7 @@ use worker_protocol::layer;
 use super::Exit;
 use super::args::SandboxArgs;
 use crate::config::SandboxMode;
-use crate::workers::{Options, ProbeKind, ProbeOutcome, SandboxReport, Workers};
+use crate::workers::{Engine, Options, ProbeKind, ProbeOutcome, SandboxReport, Workers};
 
 /// What a run must not be able to do, and how that is told.
 const PROBES: [(ProbeKind, &str); 11] = [
@@ -108,7 +108,10 @@ async fn probe_all(
 ) -> anyhow::Result<(SandboxReport, Vec<Option<String>>)> {
     let mut options = Options::new(1, sandbox);
     options.layers = layers;
-    let workers = Workers::start(options).await.context("can't start V8")?;
+    let engine = Engine::embedded().context("can't load the engine")?;
+    let workers = Workers::start(engine, options)
+        .await
+        .context("can't start V8")?;
     let mut stopped = Vec::new();
     for (kind, _) in PROBES {
         stopped.push(stopped_by(kind, workers.probe(kind).await?));

@@ -49,6 +49,7 @@ impl Config {
             state: StateConfig::new(&settings)?,
             cluster: ClusterConfig::new(&settings)?,
             http,
+            engine_file: settings.engine_file.clone(),
             sandbox: settings.sandbox.unwrap_or_default(),
             stop_delay: Duration::from_secs(delay),
             drain_timeout: Duration::from_secs(drain),

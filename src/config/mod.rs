@@ -19,6 +19,7 @@ mod sessions;
 mod settings;
 mod state;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use blobs::{BlobsConfig, BucketConfig};
@@ -49,6 +50,8 @@ pub struct Config {
     pub cluster: ClusterConfig,
     /// The listeners.
     pub http: HttpConfig,
+    /// File of the engine that new sessions run in; else the one of this program.
+    pub engine_file: Option<PathBuf>,
     /// How much of the sandbox must hold.
     pub sandbox: SandboxMode,
     /// How long a stopping node still takes requests.

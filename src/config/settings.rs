@@ -276,6 +276,11 @@ settings! {
     #[arg(long, value_name = "MIB", help_heading = "Limits of a session")]
     page_tables_mb_max: u64,
 
+    /// File of an engine to run code in, as `mcp-v8 engine --save` writes it [default: the one of this program]
+    ///
+    /// Sessions that another engine of the cluster has made go on in that one.
+    #[arg(long, value_name = "FILE", help_heading = "Operating")]
+    engine_file: PathBuf,
     /// How much of the sandbox must hold [default: auto]
     #[arg(long, value_name = "MODE", value_enum, help_heading = "Operating")]
     sandbox: SandboxMode,

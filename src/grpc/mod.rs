@@ -24,14 +24,22 @@ use self::forward::ForwardService;
 use self::tags::TagsService;
 use crate::error_code::ErrorCode;
 use crate::service::blobs::Blobs;
+use crate::service::engines::Engines;
 use crate::service::executions::{CODE, Executions, MESSAGE_BYTES_MAX};
 use crate::service::tags::Tags;
 
 /// All services of this program.
-pub fn routes(cluster: &Cluster, executions: &Executions, tags: &Tags, blobs: &Blobs) -> Routes {
+pub fn routes(
+    cluster: &Cluster,
+    executions: &Executions,
+    tags: &Tags,
+    blobs: &Blobs,
+    engines: &Engines,
+) -> Routes {
     Routes::new(AdminServer::new(AdminService::new(
         cluster.clone(),
         executions.runs().clone(),
+        engines.clone(),
     )))
     .add_service(TagsServer::new(TagsService::new(tags.clone())))
     .add_service(BlobsServer::new(BlobsService::new(blobs.clone())))

@@ -26,6 +26,7 @@ pub(super) async fn start(
     config: &Config,
     home: &Home,
     http: Option<SocketAddr>,
+    engine: &Engine,
 ) -> anyhow::Result<Cluster> {
     let of = &config.cluster;
     let credentials = of.credentials.load()?;
@@ -50,7 +51,7 @@ pub(super) async fn start(
             false => SCRATCH_LOG_BYTES,
         },
         heap_ttl: config.sessions.heap_ttl,
-        facts: facts(of, http)?,
+        facts: facts(of, http, engine),
     };
     let cluster = Cluster::start(options)
         .await
@@ -59,16 +60,15 @@ pub(super) async fn start(
     Ok(cluster)
 }
 
-fn facts(config: &ClusterConfig, http: Option<SocketAddr>) -> anyhow::Result<Facts> {
-    let engine = Engine::embedded().context("can't load the engine")?;
-    Ok(Facts {
+fn facts(config: &ClusterConfig, http: Option<SocketAddr>, engine: &Engine) -> Facts {
+    Facts {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         cpu_baseline: engine.facts().cpu_baseline.to_string(),
         engine_id: engine.id().0.to_vec(),
         http_address: http
             .map(|address| http_address(config, address))
             .unwrap_or_default(),
-    })
+    }
 }
 
 /// Where operators find the HTTP port: a node that listens on all addresses is known by the host at which

@@ -28,11 +28,12 @@ use crate::grpc;
 use crate::mcp::{self, McpState};
 use crate::metrics;
 use crate::service::blobs::Blobs;
+use crate::service::engines::Engines;
 use crate::service::executions::Executions;
 use crate::service::run::Runs;
 use crate::service::sessions::Sessions;
 use crate::service::tags::Tags;
-use crate::workers::{Options, Workers};
+use crate::workers::{Engine, Options, Workers};
 
 /// After the last execution has ended, replies are still on their way; this bounds the wait for them.
 const CONNECTIONS_END_MAX: Duration = Duration::from_secs(2);
@@ -49,7 +50,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let config = Arc::new(config);
     let bucket = blobs::Kept::connect(&config.blobs).await?;
     let options = Options::new(config.run.runs_ready, config.sandbox);
-    let workers = Workers::start(options).await.context("can't start V8")?;
+    let engine = engine(config.engine_file.as_deref())?;
+    let workers = Workers::start(engine, options)
+        .await
+        .context("can't start V8")?;
     tell_limits(&config, &workers);
     let home = Home::choose(&config)?;
     let directory = home.path();
@@ -59,15 +63,16 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(bucket) = &bucket {
         bucket.restore(&config.cluster, &home).await?;
     }
-    let cluster = cluster::start(&config, &home, http_address).await?;
+    let cluster = cluster::start(&config, &home, http_address, engine).await?;
     let archive = bucket.as_ref().map(|bucket| bucket.archive(&cluster));
     let archive = archive.transpose()?;
     let runs = Runs::start(workers.clone(), config.run.clone(), cluster.incarnation());
     let blobs = blobs::open(&config, bucket.as_ref(), &cluster, directory)?;
-    let sessions = sessions(&config, &cluster, &workers, &blobs, directory)?;
+    let engines = Engines::new(workers.clone(), options, cluster.clone(), blobs.clone());
+    let sessions = sessions(&config, &cluster, &engines, &blobs, directory)?;
     let executions = Executions::new(runs.clone(), cluster.clone(), sessions.clone());
     let tags = Tags::new(cluster.clone());
-    cluster.serve(grpc::routes(&cluster, &executions, &tags, &blobs));
+    cluster.serve(grpc::routes(&cluster, &executions, &tags, &blobs, &engines));
     if let Some(address) = cluster.local_address() {
         tracing::info!(%address, node = %cluster.name(), "listening for other nodes");
     }
@@ -170,6 +175,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(sessions) = sessions {
         sessions.close().await;
     }
+    engines.close().await;
     if let Some(archive) = archive {
         archive.close().await;
     }
@@ -180,10 +186,20 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     failed.map_or(Ok(()), |failure| Err(failure.into()))
 }
 
+/// What this node runs code in.
+fn engine(file: Option<&Path>) -> anyhow::Result<&'static Engine> {
+    let Some(file) = file else {
+        return Engine::embedded().context("can't load the engine");
+    };
+    let bytes = std::fs::read(file);
+    let bytes = bytes.with_context(|| format!("can't read {}", file.display()))?;
+    Engine::from_file_bytes(&bytes).with_context(|| format!("can't use {}", file.display()))
+}
+
 fn sessions(
     config: &Config,
     cluster: &Cluster,
-    workers: &Workers,
+    engines: &Engines,
     blobs: &Blobs,
     directory: &Path,
 ) -> anyhow::Result<Option<Sessions>> {
@@ -192,7 +208,7 @@ fn sessions(
     }
     let sessions = Sessions::new(
         cluster.clone(),
-        workers.clone(),
+        engines.clone(),
         blobs.clone(),
         config.state.into(),
         config.sessions.clone(),

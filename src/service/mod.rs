@@ -2,6 +2,7 @@
 
 pub mod archive;
 pub mod blobs;
+pub mod engines;
 pub mod executions;
 pub mod run;
 pub mod sessions;

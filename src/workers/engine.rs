@@ -1,3 +1,4 @@
+use std::borrow::Cow;
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -8,39 +9,89 @@ use process_image::base;
 use process_image::entry_plan::{Ground, plan};
 use process_image::{Bounds, EngineId, ImageHeader, program};
 use rustix::fs::{MemfdFlags, SealFlags};
+use serde::{Deserialize, Serialize};
 use worker_protocol::Step;
+
+use super::program::Program;
 
 /// More pages than any base image has: 1 GiB.
 const BASE_PAGES_MAX: u64 = 1 << 18;
+
+/// The worker's program, as the node's build made it.
+static PROGRAM: &[u8] = include_bytes!(env!("WORKER_PROGRAM"));
 
 /// The base image, as the node's build made it.
 static BASE_IMAGE: &[u8] = include_bytes!(env!("BASE_IMAGE"));
 
 /// What the worker said of itself when the base image was made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Facts {
     /// The version of V8.
-    pub v8_version: &'static str,
+    pub v8_version: String,
     /// V8's flags.
-    pub v8_flags: &'static str,
+    pub v8_flags: String,
     /// What a CPU must be able to do.
-    pub cpu_baseline: &'static str,
+    pub cpu_baseline: String,
     /// The huge pages of constants that runs use.
-    pub constants_used: &'static [u64],
-    /// See [`base::engine_id`].
-    pub id: EngineId,
+    pub constants_used: Vec<u64>,
 }
 
-const FACTS: Facts = include!(concat!(env!("OUT_DIR"), "/engine_facts.rs"));
+/// The embedded engine's, as the build wrote them down.
+struct Built {
+    v8_version: &'static str,
+    v8_flags: &'static str,
+    cpu_baseline: &'static str,
+    constants_used: &'static [u64],
+    id: EngineId,
+}
+
+const BUILT: Built = include!(concat!(env!("OUT_DIR"), "/engine_facts.rs"));
 
 /// A worker program with its base image. Every process of an engine starts from the same pages, and
 /// what was saved of one fits this engine and no other.
 pub struct Engine {
+    id: EngineId,
     facts: Facts,
     base: ImageHeader,
     bounds: Bounds,
     image: File,
+    base_bytes: Cow<'static, [u8]>,
+    program: Program,
     /// The steps by which a program that was just started becomes the base image, encoded.
     plan: Vec<u8>,
+}
+
+/// Why bytes are no engine that this node can use.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The program or the base image are not what they have to be.
+    #[error("the {part} of the engine is damaged, or of another version of mcp-v8")]
+    Malformed {
+        /// Which of the two.
+        part: &'static str,
+    },
+    /// They are those of another engine.
+    #[error("the bytes are those of engine {found}, not of {expected}")]
+    Different {
+        /// What they are.
+        found: EngineId,
+        /// What was wanted.
+        expected: EngineId,
+    },
+    /// This CPU can't run it.
+    #[error("engine {id} asks more of the CPU than this one has: {}", missing.join(", "))]
+    Cpu {
+        /// The engine.
+        id: EngineId,
+        /// What is missing.
+        missing: Vec<&'static str>,
+    },
+    /// No base image could be made.
+    #[error("no base image could be made: {0}")]
+    Base(#[from] base::BaseError),
+    /// There is no memory for its files.
+    #[error("there is no memory for the engine: {0}")]
+    Memory(#[from] io::Error),
 }
 
 impl Engine {
@@ -53,29 +104,105 @@ impl Engine {
         if let Some(engine) = ENGINE.get() {
             return Ok(engine);
         }
-        let engine = Self::load()?;
+        let program = Program::load(PROGRAM)?;
+        let facts = Facts {
+            v8_version: BUILT.v8_version.to_owned(),
+            v8_flags: BUILT.v8_flags.to_owned(),
+            cpu_baseline: BUILT.cpu_baseline.to_owned(),
+            constants_used: BUILT.constants_used.to_vec(),
+        };
+        let engine = Self::assemble(BUILT.id, facts, PROGRAM, program, BASE_IMAGE.into());
+        let engine = engine.map_err(|error| match error {
+            EngineError::Memory(error) => error,
+            error => unreachable!("the build made it: {error}"),
+        })?;
         Ok(ENGINE.get_or_init(|| engine))
     }
 
-    fn load() -> io::Result<Self> {
-        let variables = program::variables(super::program::BYTES)
-            .expect("the build took the base image from this program");
+    /// An engine of these bytes, for as long as the process lives: processes of it may at any time.
+    ///
+    /// # Errors
+    /// They are no engine, or one that this CPU can't run.
+    pub fn load(
+        facts: Facts,
+        program: &[u8],
+        base_image: Vec<u8>,
+    ) -> Result<&'static Self, EngineError> {
+        let id = base::engine_id(program, &base_image, &facts.v8_flags);
+        let missing = Self::missing_features();
+        if !missing.is_empty() {
+            return Err(EngineError::Cpu { id, missing });
+        }
+        let file = Program::load(program)?;
+        let engine = Self::assemble(id, facts, program, file, base_image.into())?;
+        Ok(Box::leak(Box::new(engine)))
+    }
+
+    /// As [`Engine::load`], for bytes that have to be those of this engine.
+    ///
+    /// # Errors
+    /// As there; or they are another engine's.
+    pub fn load_as(
+        expected: EngineId,
+        facts: Facts,
+        program: &[u8],
+        base_image: Vec<u8>,
+    ) -> Result<&'static Self, EngineError> {
+        let found = base::engine_id(program, &base_image, &facts.v8_flags);
+        if found != expected {
+            return Err(EngineError::Different { found, expected });
+        }
+        Self::load(facts, program, base_image)
+    }
+
+    /// The embedded engine's program with other flags of V8: another engine.
+    ///
+    /// # Errors
+    /// The worker does not start with them.
+    pub fn with_v8_flags(more_v8_flags: &str) -> Result<&'static Self, EngineError> {
+        let program = Program::load(PROGRAM)?;
+        let image = io::Cursor::new(Vec::new());
+        let (ready, image) = base::make(&program.path(), more_v8_flags, image)?;
+        let facts = Facts {
+            v8_version: ready.v8_version,
+            v8_flags: ready.v8_flags,
+            cpu_baseline: ready.cpu_baseline,
+            constants_used: ready.constants_used,
+        };
+        Self::load(facts, PROGRAM, image.into_inner())
+    }
+
+    fn assemble(
+        id: EngineId,
+        facts: Facts,
+        program_bytes: &[u8],
+        program: Program,
+        base_bytes: Cow<'static, [u8]>,
+    ) -> Result<Self, EngineError> {
+        let variables = program::variables(program_bytes);
+        let variables = variables.ok_or(EngineError::Malformed { part: "program" })?;
         let bounds = base::bounds(variables);
-        let base = ImageHeader::read(&mut &*BASE_IMAGE, &bounds, BASE_PAGES_MAX)
-            .expect("the build wrote the base image");
+        let base = ImageHeader::read(&mut &*base_bytes, &bounds, BASE_PAGES_MAX);
+        let base = base.map_err(|_| EngineError::Malformed { part: "base image" })?;
+        if base.file_bytes() != base_bytes.len() as u64 {
+            return Err(EngineError::Malformed { part: "base image" });
+        }
         let steps = plan(&base, Ground::Program);
         Ok(Self {
-            facts: FACTS,
+            id,
+            facts,
             plan: steps.into_iter().flat_map(Step::encode).collect(),
             base,
             bounds,
-            image: anonymous_file("mcp-v8-base-image", BASE_IMAGE)?,
+            image: anonymous_file("mcp-v8-base-image", &base_bytes)?,
+            base_bytes,
+            program,
         })
     }
 
     /// Its name.
     pub fn id(&self) -> EngineId {
-        self.facts.id
+        self.id
     }
 
     /// What it says of itself.
@@ -83,9 +210,17 @@ impl Engine {
         &self.facts
     }
 
-    /// Its program.
-    pub fn program_bytes(&self) -> &'static [u8] {
-        super::program::BYTES
+    /// Its program, as one that can be started.
+    pub(super) fn program(&self) -> &Program {
+        &self.program
+    }
+
+    /// Its program's bytes.
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    pub fn program_bytes(&self) -> io::Result<Vec<u8>> {
+        self.program.bytes()
     }
 
     /// What this CPU lacks of the baseline. The worker looks for the same before it starts V8.
@@ -108,8 +243,8 @@ impl Engine {
     }
 
     /// The base image as a file.
-    pub fn base_bytes(&self) -> &'static [u8] {
-        BASE_IMAGE
+    pub fn base_bytes(&self) -> &[u8] {
+        &self.base_bytes
     }
 
     /// The base image, for a process to read.

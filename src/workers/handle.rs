@@ -16,20 +16,21 @@ use super::run::{self, Heard};
 use super::supply::Supply;
 use super::zygote::Zygote;
 use super::{
-    Ended, Error, OomCause, Options, Outcome, ProbeOutcome, RunRequest, SandboxReport, StartError,
-    Stats,
+    Ended, Engine, Error, OomCause, Options, Outcome, ProbeOutcome, RunRequest, SandboxReport,
+    StartError, Stats,
 };
 
 /// How many processes may die under one request before it is given up, though none ran its code.
 const ATTEMPTS_MAX: usize = 5;
 
-/// The workers of this node. Cheap to clone.
+/// The workers of one engine on this node. Cheap to clone.
 #[derive(Clone)]
 pub struct Workers {
     inner: Arc<Inner>,
 }
 
 struct Inner {
+    engine: &'static Engine,
     supply: Arc<Supply>,
     report: SandboxReport,
     running: Arc<AtomicUsize>,
@@ -94,17 +95,18 @@ impl Drop for Lease {
 }
 
 impl Workers {
-    /// Starts the zygote and the loop that forks from it.
-    pub async fn start(options: Options) -> Result<Self, StartError> {
-        let zygote = Zygote::start(options).await?;
+    /// Starts the zygote of an engine and the loop that forks from it.
+    pub async fn start(engine: &'static Engine, options: Options) -> Result<Self, StartError> {
+        let zygote = Zygote::start(engine, options).await?;
         let report = SandboxReport {
             mode: options.sandbox,
             layers: zygote.ready().layers.clone(),
             v8_version: zygote.ready().v8_version.clone(),
         };
         let tracker = TaskTracker::new();
-        let supply = Supply::start(zygote, options, tracker.clone());
+        let supply = Supply::start(zygote, engine, options, tracker.clone());
         let inner = Inner {
+            engine,
             supply,
             report,
             running: Arc::default(),
@@ -201,6 +203,11 @@ impl Workers {
             running,
             generation,
         })
+    }
+
+    /// What they are processes of.
+    pub fn engine(&self) -> &'static Engine {
+        self.inner.engine
     }
 
     /// The loop that forks.

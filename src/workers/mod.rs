@@ -11,6 +11,7 @@
 
 mod child;
 mod engine;
+mod engine_file;
 mod error;
 mod guard;
 mod handle;
@@ -27,9 +28,11 @@ mod supply;
 mod types;
 mod zygote;
 
-pub use engine::{Engine, Facts};
+pub use engine::{Engine, EngineError, Facts};
+pub use engine_file::{pack, unpack};
 pub use error::{Error, StartError};
 pub use handle::Workers;
+pub use process_image::EngineId;
 pub use types::{
     Ended, OomCause, Options, Outcome, ProbeOutcome, Reproducible, RunLimits, RunRequest,
     SandboxMode, SandboxReport, Stats,

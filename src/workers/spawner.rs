@@ -10,11 +10,11 @@ use process_image::worker_process::place_descriptors;
 use rustix::process::Pid;
 use tokio::sync::oneshot;
 
-use super::StartError;
-use super::program;
+use super::{Engine, StartError};
 
 /// What a zygote is started with.
 struct Order {
+    engine: &'static Engine,
     sockets: [OwnedFd; 3],
     started: oneshot::Sender<Result<Pid, StartError>>,
 }
@@ -35,9 +35,13 @@ static SPAWNER: OnceLock<Mutex<mpsc::Sender<Order>>> = OnceLock::new();
 ///
 /// It is done on a thread that lives as long as the node: the kernel kills a worker when the thread
 /// ends that it was started from, and the threads of a runtime come and go.
-pub async fn spawn(sockets: [OwnedFd; 3]) -> Result<Pid, StartError> {
+pub async fn spawn(engine: &'static Engine, sockets: [OwnedFd; 3]) -> Result<Pid, StartError> {
     let (started, pid) = oneshot::channel();
-    let order = Order { sockets, started };
+    let order = Order {
+        engine,
+        sockets,
+        started,
+    };
     let sent = {
         let spawner = SPAWNER.get_or_init(start_thread);
         let spawner = spawner
@@ -60,15 +64,15 @@ fn start_thread() -> Mutex<mpsc::Sender<Order>> {
             THREAD_ID.store(id, Ordering::Relaxed);
             for order in orders {
                 // A caller that gave up is told nothing; its zygote ends with its sockets.
-                drop(order.started.send(start(&order.sockets)));
+                drop(order.started.send(start(order.engine, &order.sockets)));
             }
         })
         .expect("a thread can be started");
     Mutex::new(sender)
 }
 
-fn start(sockets: &[OwnedFd; 3]) -> Result<Pid, StartError> {
-    let mut command = Command::new(program::path().map_err(StartError::Program)?);
+fn start(engine: &Engine, sockets: &[OwnedFd; 3]) -> Result<Pid, StartError> {
+    let mut command = Command::new(engine.program().path());
     let sockets = sockets.each_ref().map(AsRawFd::as_raw_fd);
     command
         .arg0("mcp-v8-worker")

@@ -21,7 +21,7 @@ use super::line::{ForkingLine, LineChild, News};
 use super::orphans::reap_orphans;
 use super::process::Process;
 use super::zygote::Zygote;
-use super::{Error, Options};
+use super::{Engine, Error, Options};
 
 /// How long a caller waits for a forked process before it is told that there is none.
 const TAKE_TIMEOUT: Duration = Duration::from_secs(15);
@@ -74,6 +74,7 @@ pub struct Supply {
     wake: Notify,
     /// The newest zygote that is not wanted any more: a run of it crashed.
     renew: AtomicU64,
+    engine: &'static Engine,
     options: Options,
     zygote_starts: AtomicU64,
     zygote_pid: AtomicUsize,
@@ -84,12 +85,18 @@ pub struct Supply {
 
 impl Supply {
     /// A supply whose loop owns `zygote`.
-    pub fn start(zygote: Zygote, options: Options, tracker: TaskTracker) -> Arc<Self> {
+    pub fn start(
+        zygote: Zygote,
+        engine: &'static Engine,
+        options: Options,
+        tracker: TaskTracker,
+    ) -> Arc<Self> {
         let (lines, orders) = mpsc::channel(LINE_ORDERS_MAX);
         let supply = Arc::new(Self {
             shelf: Mutex::default(),
             wake: Notify::new(),
             renew: AtomicU64::new(0),
+            engine,
             options,
             zygote_starts: AtomicU64::new(0),
             zygote_pid: AtomicUsize::new(0),
@@ -296,7 +303,7 @@ impl Supply {
         let mut delay = RESTART_DELAY_MIN;
         loop {
             let started = tokio::select! {
-                started = Zygote::start(self.options) => started,
+                started = Zygote::start(self.engine, self.options) => started,
                 () = self.stop.cancelled() => return None,
             };
             match started {

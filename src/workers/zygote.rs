@@ -24,12 +24,11 @@ pub struct Zygote {
 
 impl Zygote {
     /// Starts a zygote and waits until it is locked in and has become the base image.
-    pub async fn start(options: Options) -> Result<Self, StartError> {
-        let engine = Engine::embedded().map_err(StartError::Program)?;
+    pub async fn start(engine: &'static Engine, options: Options) -> Result<Self, StartError> {
         let (forking, worker_channel) = Forking::pair().map_err(StartError::Socket)?;
         let (sockets, [worker_handoff, worker_orders]) =
             LineSockets::pair().map_err(StartError::Socket)?;
-        let pid = spawner::spawn([worker_channel, worker_handoff, worker_orders]).await?;
+        let pid = spawner::spawn(engine, [worker_channel, worker_handoff, worker_orders]).await?;
         let process = Process::open(pid).map_err(StartError::Spawn)?;
         let mut program = forking.started(process);
         let started = async {
@@ -108,7 +107,7 @@ async fn lock_in(
         },
         layers_required: options.sandbox == SandboxMode::Require,
         enter: true,
-        constants_used: engine.facts().constants_used.to_vec(),
+        constants_used: engine.facts().constants_used.clone(),
         more_v8_flags: String::new(),
     };
     let frame = ToWorker {

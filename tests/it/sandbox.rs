@@ -26,7 +26,12 @@ async fn with_layers(layers: u32) -> Workers {
         layers,
         ..Options::new(1, SandboxMode::Auto)
     };
-    Workers::start(options).await.expect("the worker starts")
+    Workers::start(
+        mcp_v8::workers::Engine::embedded().expect("the engine"),
+        options,
+    )
+    .await
+    .expect("the worker starts")
 }
 
 async fn probe(workers: &Workers, kind: ProbeKind) -> ProbeOutcome {

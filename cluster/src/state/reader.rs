@@ -193,6 +193,15 @@ impl StateReader {
         self.record(table::engine(id)).await
     }
 
+    /// All engines, in the order of their ids.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn engines(&self) -> Result<Page<EngineRecord>, StoreError> {
+        let prefix = Table::Engines.key(&[]);
+        self.page(prefix, None, PAGE_ROWS_MAX).await
+    }
+
     /// A blob's record.
     ///
     /// # Errors

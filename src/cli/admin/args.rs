@@ -177,6 +177,11 @@ pub enum AdminCommand {
         #[arg(long)]
         scan: bool,
     },
+    /// The engines that sessions live in [default: list]
+    Engines {
+        #[command(subcommand)]
+        command: Option<EnginesCommand>,
+    },
     /// Tries of the cluster
     Check {
         #[command(subcommand)]
@@ -237,6 +242,31 @@ pub enum MembersCommand {
         #[arg(value_name = "MEMBER")]
         member: String,
         /// Also when it seems to live, or too few of the others answer
+        #[arg(long)]
+        force: bool,
+    },
+}
+
+/// What may run in an engine. It is named by its id, or the beginning of it.
+#[derive(Debug, Subcommand)]
+pub enum EnginesCommand {
+    /// Which there are, and what hangs on each
+    List,
+    /// New sessions may begin in it
+    Allow {
+        #[arg(value_name = "ENGINE")]
+        engine: String,
+    },
+    /// No new sessions begin in it; those that there are go on
+    Forbid {
+        #[arg(value_name = "ENGINE")]
+        engine: String,
+    },
+    /// No session runs in it any more, for good
+    Retire {
+        #[arg(value_name = "ENGINE")]
+        engine: String,
+        /// Also when sessions live in it, which can't be used then
         #[arg(long)]
         force: bool,
     },

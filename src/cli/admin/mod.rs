@@ -2,6 +2,7 @@
 
 mod args;
 mod connection;
+mod engines;
 mod error;
 mod maintenance;
 mod members;
@@ -10,7 +11,7 @@ mod print;
 mod status;
 
 pub use self::args::AdminArgs;
-use self::args::{AdminCommand, CheckCommand, MembersCommand};
+use self::args::{AdminCommand, CheckCommand, EnginesCommand, MembersCommand};
 use self::connection::Connection;
 use self::error::AdminError;
 use super::Exit;
@@ -72,6 +73,20 @@ async fn run(args: &AdminArgs) -> Result<Exit, AdminError> {
             maintenance::purge(&connection, form, member.as_deref()).await
         }
         AdminCommand::Hash { scan } => maintenance::hash(&connection, form, *scan).await,
+        AdminCommand::Engines { command } => {
+            match command.as_ref().unwrap_or(&EnginesCommand::List) {
+                EnginesCommand::List => engines::list(&connection, form).await,
+                EnginesCommand::Allow { engine } => {
+                    engines::set(&connection, form, engine, "allowed").await
+                }
+                EnginesCommand::Forbid { engine } => {
+                    engines::set(&connection, form, engine, "forbidden").await
+                }
+                EnginesCommand::Retire { engine, force } => {
+                    engines::retire(&connection, form, engine, *force).await
+                }
+            }
+        }
         AdminCommand::Check {
             command: CheckCommand::Perf { seconds, clients },
         } => perf::perf(&connection, form, *seconds, *clients).await,

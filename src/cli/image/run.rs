@@ -33,7 +33,7 @@ pub async fn run(args: ImageRunArgs) -> anyhow::Result<Exit> {
             .with_context(|| format!("can't make {}", path.display()))
     });
     let save = save.transpose()?;
-    let workers = Workers::start(Options::new(1, SandboxMode::Auto))
+    let workers = Workers::start(engine, Options::new(1, SandboxMode::Auto))
         .await
         .context("can't start V8")?;
     let ended = run_from(&workers, image, &args.code, save).await;

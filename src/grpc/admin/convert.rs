@@ -1,8 +1,11 @@
 //! A node's status as a message.
 
 use cluster::node::{MaintenanceError, MemberStatus, Phase, Status as NodeStatus};
-use cluster::proto::{AdminMember, NodeStatusReply};
+use cluster::proto::{AdminEngine, AdminMember, EngineState, NodeStatusReply};
 use tonic::Status;
+
+use crate::hex;
+use crate::service::engines::EngineInfo;
 
 /// Without what the node itself adds.
 pub fn node_status(status: &NodeStatus) -> NodeStatusReply {
@@ -83,5 +86,36 @@ pub fn maintenance(error: &MaintenanceError) -> Status {
         MaintenanceError::NotMember | MaintenanceError::Stopped => Status::unavailable(text),
         MaintenanceError::NoSnapshot => Status::failed_precondition(text),
         MaintenanceError::TimedOut => Status::deadline_exceeded(text),
+    }
+}
+
+/// An engine as operators see it.
+pub fn engine(info: EngineInfo) -> AdminEngine {
+    let state = match info.record.state() {
+        EngineState::Allowed | EngineState::Unspecified => "allowed",
+        EngineState::Forbidden => "forbidden",
+        EngineState::Retired => "retired",
+    };
+    AdminEngine {
+        kept: info.is_kept(),
+        id: hex::encode(&info.record.id),
+        state: state.to_owned(),
+        v8_version: info.record.v8_version,
+        v8_flags: info.record.v8_flags,
+        cpu_baseline: info.record.cpu_baseline,
+        sessions: info.sessions,
+        nodes: info.nodes,
+    }
+}
+
+/// What operators call a state of an engine.
+pub fn engine_state(name: &str) -> Result<EngineState, Status> {
+    match name {
+        "allowed" => Ok(EngineState::Allowed),
+        "forbidden" => Ok(EngineState::Forbidden),
+        "retired" => Ok(EngineState::Retired),
+        _ => Err(Status::invalid_argument(
+            "a state is allowed, forbidden or retired",
+        )),
     }
 }

@@ -9,14 +9,16 @@ use cluster::node::{Cluster, ProposeError};
 use cluster::proto::admin_server::Admin;
 use cluster::proto::command::Kind;
 use cluster::proto::{
-    AddMemberReply, AddMemberRequest, ChangeMemberReply, ChangeMemberRequest, MemberChange,
-    MoveLeadReply, MoveLeadRequest, NodeStatusReply, NodeStatusRequest, PurgeLogReply,
-    PurgeLogRequest, SetDrainingReply, SetDrainingRequest, SetNodeDraining, StateHashReply,
-    StateHashRequest, TakeSnapshotReply, TakeSnapshotRequest, Target, reply::Outcome,
+    AddMemberReply, AddMemberRequest, ChangeMemberReply, ChangeMemberRequest, ListEnginesReply,
+    ListEnginesRequest, MemberChange, MoveLeadReply, MoveLeadRequest, NodeStatusReply,
+    NodeStatusRequest, PurgeLogReply, PurgeLogRequest, SetDrainingReply, SetDrainingRequest,
+    SetEngineReply, SetEngineRequest, SetNodeDraining, StateHashReply, StateHashRequest,
+    TakeSnapshotReply, TakeSnapshotRequest, Target, reply::Outcome,
 };
 use tonic::{Request, Response, Status};
 
 use self::relay::{Place, Relay};
+use crate::service::engines::{self, Engines};
 use crate::service::run::Runs;
 
 /// How long a change of the members may take here; the caller may wait less.
@@ -30,6 +32,7 @@ const CATCH_UP: Duration = Duration::from_secs(30);
 pub struct AdminService {
     cluster: Cluster,
     runs: Runs,
+    engines: Engines,
     relay: Relay,
 }
 
@@ -37,11 +40,12 @@ type Reply<T> = Result<Response<T>, Status>;
 
 impl AdminService {
     /// For a node.
-    pub fn new(cluster: Cluster, runs: Runs) -> Self {
+    pub fn new(cluster: Cluster, runs: Runs, engines: Engines) -> Self {
         let relay = Relay::new(cluster.clone());
         Self {
             cluster,
             runs,
+            engines,
             relay,
         }
     }
@@ -186,6 +190,31 @@ impl Admin for AdminService {
             index,
             hash: hash.to_bytes().to_vec(),
         }))
+    }
+
+    async fn list_engines(&self, _: Request<ListEnginesRequest>) -> Reply<ListEnginesReply> {
+        let listed = self.engines.list().await;
+        let listed = listed.map_err(|error| engine_failed(&error))?;
+        let engines = listed.into_iter().map(convert::engine).collect();
+        Ok(Response::new(ListEnginesReply { engines }))
+    }
+
+    async fn set_engine(&self, request: Request<SetEngineRequest>) -> Reply<SetEngineReply> {
+        let request = request.into_inner();
+        let state = convert::engine_state(&request.state)?;
+        let set = self.engines.set_state(&request.id, state).await;
+        let id = set.map_err(|error| engine_failed(&error))?;
+        Ok(Response::new(SetEngineReply { id }))
+    }
+}
+
+fn engine_failed(error: &engines::Error) -> Status {
+    match error {
+        engines::Error::Propose(error) => unwritten(*error),
+        engines::Error::Read(_) => Status::unavailable(error.to_string()),
+        engines::Error::State(_) => Status::internal(error.to_string()),
+        engines::Error::Ambiguous { .. } => Status::not_found(error.to_string()),
+        _ => Status::failed_precondition(error.to_string()),
     }
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::types::Made;
 use super::{Error, HeapId, Inner};
-use crate::workers::Language;
+use crate::workers::{EngineId, Language};
 
 /// One attempt at a commit; the next has the same number, so the two can't both take effect.
 const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -23,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// What is to become part of the history.
 pub(super) struct Wanted<'a> {
+    /// What it ran in.
+    pub engine: EngineId,
     /// The session's id with the fence of its claim; none for a branch.
     pub session: Option<([u8; 16], u64)>,
     pub parent: Option<HeapId>,
@@ -107,7 +109,7 @@ impl Inner {
     async fn prepare(&self, wanted: Wanted<'_>) -> Result<((Kind, String), HeapId), Error> {
         let language = language_name(wanted.language);
         let heap = HeapId::of(&Made {
-            engine: self.engine.id().0,
+            engine: wanted.engine.0,
             parent: wanted.parent,
             delta: wanted.delta,
             reply: &wanted.reply,
@@ -142,7 +144,7 @@ impl Inner {
             fence: fence.unwrap_or(0),
             heap_id: heap.0.to_vec(),
             parent: HeapId::to_record(wanted.parent),
-            engine_id: self.engine.id().0.to_vec(),
+            engine_id: wanted.engine.0.to_vec(),
             delta,
             delta_blob,
             reply,

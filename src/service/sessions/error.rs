@@ -6,7 +6,8 @@ use cluster::state::{NAME_BYTES_MAX, StoreError};
 
 use super::HeapId;
 use crate::error_code::ErrorCode;
-use crate::service::blobs;
+use crate::service::{blobs, engines};
+use crate::workers::EngineId;
 
 /// Why nothing was done with a session. In none of these cases is a run kept, but for
 /// [`ProposeError::Unknown`].
@@ -72,11 +73,13 @@ pub enum Error {
     /// The idempotency key belongs to another request.
     #[error("the idempotency key was used before with another request in this session")]
     KeyReused,
-    /// The state belongs to an engine that this node does not have.
-    #[error("the heap was made by engine {engine}, which this node does not have")]
+    /// The state belongs to an engine that does not run here.
+    #[error("engine {engine}, in which the session lives, does not run here: {reason}")]
     Engine {
         /// The engine's id, in hex.
         engine: String,
+        /// Why, for a person.
+        reason: Arc<str>,
     },
     /// The engine takes no sessions any more.
     #[error("an operator has forbidden new sessions in this engine, or retired it")]
@@ -146,6 +149,24 @@ impl Error {
             Reason::StaleIncarnation => ProposeError::NotMember.into(),
             _ => Self::Refused {
                 reason: refusal.reason,
+            },
+        }
+    }
+
+    /// What can't run.
+    pub(super) fn engine(id: EngineId, error: engines::Error) -> Self {
+        match error {
+            engines::Error::Propose(error) => error.into(),
+            engines::Error::Read(error) => error.into(),
+            engines::Error::State(error) => error.into(),
+            engines::Error::Retired => Self::EngineClosed,
+            // What passes is no fact about the engine.
+            engines::Error::Blobs(error) => Self::Unavailable {
+                reason: error.to_string().into(),
+            },
+            error => Self::Engine {
+                engine: id.to_string(),
+                reason: error.to_string().into(),
             },
         }
     }
@@ -228,7 +249,7 @@ pub fn hint(code: ErrorCode) -> &'static str {
             "use a new key for a new request, or repeat the first request unchanged"
         }
         ErrorCode::EngineUnavailable => {
-            "the session needs a node of the version that made it, or a start from nothing"
+            "`mcp-v8 admin engines list` tells which engines there are, and what is kept of them"
         }
         ErrorCode::HeapDamaged => {
             "earlier heaps still open: GET /api/sessions/{name}/log, then reset or fork"

@@ -180,7 +180,7 @@ impl Sessions {
             }
             None => {
                 inner.register_engine().await?;
-                (None, inner.engine.id().0.to_vec())
+                (None, inner.engines.own().id().0.to_vec())
             }
         };
         self.create_at(name, heap, engine_id, principal, deadline)

@@ -22,7 +22,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::node::Cluster;
-use tokio::sync::OnceCell;
 use tokio_util::task::TaskTracker;
 
 pub use self::error::{Error, hint};
@@ -32,9 +31,9 @@ pub use self::turn::{Hooks, StatefulRun, Turn};
 pub use self::types::{HeapId, MalformedHeap, Owner, Place, Run, Target};
 use self::warm::Warm;
 use super::blobs::Blobs;
+use super::engines::Engines;
 use crate::config::SessionsConfig;
 use crate::workers::session::StateLimits;
-use crate::workers::{Engine, Workers};
 
 /// How long a claim, and other writes that a run needs before it begins, may take.
 const CLAIM_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,16 +46,13 @@ pub struct Sessions {
 
 struct Inner {
     cluster: Cluster,
-    workers: Workers,
+    engines: Engines,
     blobs: Blobs,
-    engine: &'static Engine,
     limits: StateLimits,
     /// Where images are put together.
     scratch: PathBuf,
     warm: Warm,
     figures: Figures,
-    /// The cluster knows this node's engine.
-    registered: OnceCell<()>,
     tasks: TaskTracker,
 }
 
@@ -64,10 +60,10 @@ impl Sessions {
     /// Those of a node's cluster. Images are put together in `scratch`, a directory of this node's own.
     ///
     /// # Errors
-    /// When the engine can't be loaded, or the directory can't be made.
+    /// When the directory can't be made.
     pub fn new(
         cluster: Cluster,
-        workers: Workers,
+        engines: Engines,
         blobs: Blobs,
         limits: StateLimits,
         config: SessionsConfig,
@@ -79,12 +75,10 @@ impl Sessions {
                 warm: Warm::new(config),
                 figures: Figures::new(),
                 cluster,
-                workers,
+                engines,
                 blobs,
-                engine: Engine::embedded()?,
                 limits,
                 scratch,
-                registered: OnceCell::new(),
                 tasks: TaskTracker::new(),
             }),
         })

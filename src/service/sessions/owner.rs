@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use cluster::node::ProposeError;
 use cluster::proto::command::Kind;
 use cluster::proto::reply::Outcome;
-use cluster::proto::{ClaimSession, PutEngine, Reason, SessionRecord};
+use cluster::proto::{ClaimSession, Reason, SessionRecord};
 use cluster::state::is_name;
 
 use super::{CLAIM_TIMEOUT, Error, Inner, Owner, Sessions, Target};
+use crate::workers::{EngineId, Workers};
 
 impl Sessions {
     /// Who runs what a target names; a session that nobody runs is claimed for this node, and made where there
@@ -93,7 +94,7 @@ impl Inner {
             name: name.to_owned(),
             node: self.cluster.node().ok_or(ProposeError::NotMember)?,
             incarnation: self.cluster.incarnation(),
-            engine_id: self.engine.id().0.to_vec(),
+            engine_id: self.engines.own().id().0.to_vec(),
             session_id: session_id.to_vec(),
         };
         let deadline = Instant::now() + CLAIM_TIMEOUT;
@@ -124,33 +125,17 @@ impl Inner {
         }
     }
 
-    /// Makes this node's engine known, once.
+    /// Makes this node's engine known.
     pub(super) async fn register_engine(&self) -> Result<(), Error> {
-        let registered = self.registered.get_or_try_init(|| async {
-            let id = self.engine.id().0.to_vec();
-            if self.cluster.state().engine(&id).await?.is_some() {
-                return Ok(());
-            }
-            let facts = self.engine.facts();
-            let put = PutEngine {
-                id,
-                v8_version: facts.v8_version.to_owned(),
-                cpu_baseline: facts.cpu_baseline.to_owned(),
-                worker_blob: Vec::new(),
-                base_image_blob: Vec::new(),
-            };
-            let deadline = Instant::now() + CLAIM_TIMEOUT;
-            let committed = self
-                .cluster
-                .propose(Kind::PutEngine(put), "", deadline)
-                .await?;
-            match committed.reply.outcome {
-                Some(Outcome::Done(_)) => Ok(()),
-                Some(Outcome::Refused(refused)) => Err(Error::refused(&refused, "")),
-                _ => Err(Error::Record),
-            }
-        });
-        registered.await.copied()
+        let registered = self.engines.register().await;
+        registered.map_err(|error| Error::engine(self.engines.own().id(), error))
+    }
+
+    /// The processes of a session's engine.
+    pub(super) async fn workers(&self, engine: &[u8]) -> Result<Workers, Error> {
+        let id = EngineId(engine.try_into().map_err(|_| Error::Record)?);
+        let workers = self.engines.workers(id).await;
+        workers.map_err(|error| Error::engine(id, error))
     }
 }
 

@@ -16,7 +16,6 @@ use tokio::task::spawn_blocking;
 
 use super::warm::{Chain, Image, Live};
 use super::{Error, HeapId, Inner, Sessions};
-use crate::hex;
 use crate::service::blobs;
 use crate::storage::{BlobError, BlobId};
 use crate::workers::Engine;
@@ -41,19 +40,25 @@ struct Link {
 }
 
 impl Inner {
-    /// A process in the state of a heap; none is the engine's base image.
-    pub(super) async fn open(&self, heap: Option<HeapId>) -> Result<Live, Error> {
+    /// A process in the state of a heap; none is the base image of the engine. Who does not know the engine has a
+    /// heap, which knows it.
+    pub(super) async fn open(
+        &self,
+        engine: Option<&[u8]>,
+        heap: Option<HeapId>,
+    ) -> Result<Live, Error> {
         self.make_room(1);
         let started = Instant::now();
-        let (links, chain) = self.chain(heap).await?;
+        let (made_in, links, chain) = self.chain(heap).await?;
+        let workers = self.workers(engine.unwrap_or(&made_in)).await?;
         let origin = if links.is_empty() {
             Origin::Base
         } else {
-            let (engine, scratch) = (self.engine, self.scratch.clone());
+            let (engine, scratch) = (workers.engine(), self.scratch.clone());
             let folded = spawn_blocking(move || folded(engine, links, &scratch)).await;
             Origin::Image(folded.expect("folding does not panic")?)
         };
-        let opened = Session::open(&self.workers, origin, self.limits).await;
+        let opened = Session::open(&workers, origin, self.limits).await;
         let session = opened.map_err(|error| unopened(heap, &error))?;
         self.figures.restored(started.elapsed());
         tracing::debug!(
@@ -73,9 +78,10 @@ impl Inner {
         self.figures.warm(self.warm.count(), self.warm.bytes());
     }
 
-    /// What leads to a heap, the oldest first.
-    async fn chain(&self, heap: Option<HeapId>) -> Result<(Vec<Link>, Chain), Error> {
+    /// The engine that a heap was made in, and what leads to it, the oldest first.
+    async fn chain(&self, heap: Option<HeapId>) -> Result<(Vec<u8>, Vec<Link>, Chain), Error> {
         let state = self.cluster.state();
+        let mut engine = Vec::new();
         let mut links = Vec::new();
         let mut chain = Chain::default();
         let mut next = heap;
@@ -83,6 +89,7 @@ impl Inner {
             if let Some(image) = state.image(&heap.0).await? {
                 match self.blob(heap, &image.blob).await {
                     Ok(encoded) => {
+                        engine = image.engine_id;
                         chain.image = Arc::new(Image::default());
                         let bytes = encoded.len() as u64;
                         chain.image.bytes.store(bytes, Ordering::Relaxed);
@@ -95,10 +102,7 @@ impl Inner {
             }
             let record = state.commit(&heap.0).await?;
             let record = record.ok_or(Error::HeapNotFound { heap })?;
-            if record.engine_id != self.engine.id().0 {
-                let engine = hex::encode(&record.engine_id);
-                return Err(Error::Engine { engine });
-            }
+            engine.clone_from(&record.engine_id);
             next = HeapId::from_record(&record.parent)?;
             let encoded = self.delta(heap, record).await?;
             chain.deltas += 1;
@@ -106,7 +110,7 @@ impl Inner {
             links.push(Link { heap, encoded });
         }
         links.reverse();
-        Ok((links, chain))
+        Ok((engine, links, chain))
     }
 
     async fn delta(&self, heap: HeapId, record: CommitRecord) -> Result<bytes::Bytes, Error> {
@@ -167,8 +171,8 @@ impl Inner {
         let deadline = Instant::now() + IMAGE_TIMEOUT;
         // What a run on another node has just made is not here yet.
         self.cluster.linearizable(deadline).await?;
-        let (links, _) = self.chain(Some(heap)).await?;
-        let engine = self.engine;
+        let (engine, links, _) = self.chain(Some(heap)).await?;
+        let engine = self.workers(&engine).await?.engine();
         let image = spawn_blocking(move || squashed(engine, links)).await;
         let image = image.expect("folding does not panic")?;
         let size = image.len() as u64;

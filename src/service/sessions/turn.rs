@@ -134,7 +134,7 @@ async fn in_session(
     }
     let live = match state.live.take() {
         Some(live) if live.session.state() == HeapId::state(state.heap) => live,
-        _ => inner.open(state.heap).await?,
+        _ => inner.open(Some(&state.engine), state.heap).await?,
     };
     let whose = Some((id, state.fence));
     let (live, end) = attempt(inner, live, state.heap, whose, &run, hooks).await?;
@@ -179,11 +179,11 @@ async fn in_heap(
     }
     let live = match inner.warm.take_branch(&heap) {
         Some(live) => live,
-        None => match inner.open(Some(heap)).await {
+        None => match inner.open(None, Some(heap)).await {
             // Another node may have made it a moment ago.
             Err(Error::HeapNotFound { .. }) => {
                 sessions.refresh().await?;
-                inner.open(Some(heap)).await?
+                inner.open(None, Some(heap)).await?
             }
             opened => opened?,
         },
@@ -232,6 +232,7 @@ async fn attempt(
     run: &StatefulRun,
     hooks: Hooks<'_>,
 ) -> Result<(Option<Live>, End), Error> {
+    let engine = live.session.engine().id();
     let ran = live.session.run(
         run.request.clone(),
         &mut *hooks.console,
@@ -242,7 +243,7 @@ async fn attempt(
         Ok(attempt) => attempt,
         // A process that waited may have died meanwhile: another one is opened, once.
         Err(SessionError::Gone) => {
-            live = inner.open(parent).await?;
+            live = inner.open(Some(&engine.0), parent).await?;
             let again = live
                 .session
                 .run(run.request.clone(), hooks.console, hooks.cancel);
@@ -260,6 +261,7 @@ async fn attempt(
     };
     let bytes = delta.len() as u64;
     let wanted = Wanted {
+        engine,
         session,
         parent,
         delta,
@@ -302,6 +304,7 @@ impl Inner {
         if state.fence != record.fence {
             state.fence = record.fence;
             state.heap = HeapId::from_record(&record.heap_id)?;
+            state.engine = record.engine_id;
         }
         Ok(())
     }

@@ -32,6 +32,8 @@ pub struct Slot {
 pub struct SlotState {
     /// The claim that this is good for; 0 = none.
     pub fence: u64,
+    /// What the session lives in.
+    pub engine: Vec<u8>,
     /// Where the session stands.
     pub heap: Option<HeapId>,
     /// A process in that state.

@@ -179,7 +179,7 @@ impl Session {
         origin: Origin,
         limits: StateLimits,
     ) -> Result<Self, SessionError> {
-        let engine = Engine::embedded().map_err(SessionError::Entry)?;
+        let engine = workers.engine();
         let opened = entry::open(workers, engine, origin, limits.verify).await?;
         let mut session = Self {
             workers: workers.clone(),

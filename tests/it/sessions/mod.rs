@@ -4,6 +4,7 @@ mod bucket;
 mod cluster;
 mod damage;
 mod durable;
+mod engines;
 mod garbage;
 mod history;
 mod mcp;

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | PutEngine | none of the id | a record, allowed |
 //! | | the same | nothing |
+//! | | the same, without its bytes | flags and blobs are added |
 //! | | another one of the id | EXISTS |
 //! | | a blob of it is not known | NOT_DURABLE |
 //! | SetEngineState | retired | WRONG_STATE, unless it is to be retired |
@@ -27,17 +28,33 @@ pub(super) fn put<V: View>(
     command: proto::PutEngine,
 ) -> Result<Outcome, Stop> {
     let fits = limits::id(&command.id)
+        && limits::flags(&command.v8_flags)
+        && command.constants_used.len() <= limits::CONSTANTS_MAX
         && limits::text(&command.v8_version)
         && limits::text(&command.cpu_baseline)
         && limits::optional_blob_hash(&command.worker_blob)
         && limits::optional_blob_hash(&command.base_image_blob);
     require(fits, Reason::Invalid)?;
     if let Some(known) = get(rows, &command.id)? {
-        let same = known.v8_version == command.v8_version
-            && known.cpu_baseline == command.cpu_baseline
-            && known.worker_blob == command.worker_blob
-            && known.base_image_blob == command.base_image_blob;
+        let same =
+            known.v8_version == command.v8_version && known.cpu_baseline == command.cpu_baseline;
         require(same, Reason::Exists)?;
+        let asks_nothing = command.worker_blob.is_empty() && command.base_image_blob.is_empty();
+        let has_bytes = !known.worker_blob.is_empty() && !known.base_image_blob.is_empty();
+        if asks_nothing || has_bytes {
+            // Compressed by another version the same engine has other blobs.
+            return Ok(done());
+        }
+        blobs::refer(rows, &command.worker_blob)?;
+        blobs::refer(rows, &command.base_image_blob)?;
+        let record = EngineRecord {
+            worker_blob: command.worker_blob,
+            base_image_blob: command.base_image_blob,
+            v8_flags: command.v8_flags,
+            constants_used: command.constants_used,
+            ..known
+        };
+        rows.put(table::engine(&record.id), &record)?;
         return Ok(done());
     }
     blobs::refer(rows, &command.worker_blob)?;
@@ -51,6 +68,8 @@ pub(super) fn put<V: View>(
         state: EngineState::Allowed.into(),
         created_ms: context.time_ms,
         principal: context.principal.to_owned(),
+        v8_flags: command.v8_flags,
+        constants_used: command.constants_used,
     };
     rows.put(table::engine(&record.id), &record)?;
     Ok(done())

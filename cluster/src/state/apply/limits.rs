@@ -25,6 +25,10 @@ pub const REPORT_BYTES_MAX: usize = 32 * 1024;
 
 /// Longest principal, address, version or idempotency key, in bytes.
 const TEXT_BYTES_MAX: usize = 256;
+/// Longest flags of V8, in bytes.
+const FLAGS_BYTES_MAX: usize = 4096;
+/// Most huge pages of constants that an engine uses.
+pub(super) const CONSTANTS_MAX: usize = 1024;
 /// Longest digest of a request, in bytes.
 const DIGEST_BYTES_MAX: usize = 64;
 /// Size of a blob's hash, in bytes.
@@ -37,6 +41,11 @@ const ATTEMPTS_MAX: u32 = 1000;
 /// A name that people give: something, and nothing that moves a cursor.
 pub fn name(text: &str) -> bool {
     (1..=NAME_BYTES_MAX).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// V8's flags.
+pub(super) fn flags(flags: &str) -> bool {
+    flags.len() <= FLAGS_BYTES_MAX && !flags.chars().any(char::is_control)
 }
 
 /// A short text that may be empty.

@@ -137,8 +137,7 @@ pub fn prelude() -> Vec<Kind> {
             id: engine(),
             v8_version: "15.2".to_owned(),
             cpu_baseline: "x86-64-v2".to_owned(),
-            worker_blob: Vec::new(),
-            base_image_blob: Vec::new(),
+            ..proto::PutEngine::default()
         }),
         Kind::SetEngineState(proto::SetEngineState {
             id: engine(),

@@ -7,7 +7,9 @@ mod twins;
 use std::time::Duration;
 
 use super::{Origin, Refused, Session, StateLimits};
-use crate::workers::{Language, Options, Outcome, RunLimits, RunRequest, SandboxMode, Workers};
+use crate::workers::{
+    Engine, Language, Options, Outcome, RunLimits, RunRequest, SandboxMode, Workers,
+};
 use process_image::StateId;
 use tokio_util::sync::CancellationToken;
 
@@ -35,7 +37,9 @@ pub fn request(code: &str) -> RunRequest {
 
 pub async fn workers() -> Workers {
     let options = Options::new(1, SandboxMode::Auto);
-    Workers::start(options).await.expect("V8 starts")
+    Workers::start(Engine::embedded().expect("the engine"), options)
+        .await
+        .expect("V8 starts")
 }
 
 /// What a run printed as its result, or its error.

@@ -383,7 +383,7 @@ async fn rule_17_entry_touches_nothing_outside() {
     use worker_protocol::{Start, Step, StepKind, layer};
 
     let engine = crate::workers::Engine::embedded().expect("the engine");
-    let program = crate::workers::program::path().expect("the program");
+    let program = engine.program().path();
     let image = engine.image_file().expect("the image");
     let page = PAGE as u64;
     let (first, end) = (REGION_START as u64, REGION_END as u64);

@@ -3,8 +3,16 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 8] = [
-    "log", "record", "raft", "peer", "forward", "blob", "tag", "admin",
+const FILES: [&str; 9] = [
+    "log",
+    "record",
+    "raft",
+    "peer",
+    "forward",
+    "blob",
+    "tag",
+    "admin",
+    "session_file",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

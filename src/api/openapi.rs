@@ -47,6 +47,8 @@ use crate::wire::{GapBody, LineBody};
         sessions::reset,
         sessions::rename,
         sessions::delete,
+        sessions::export,
+        sessions::import,
         tags::list,
         tags::get,
         tags::put,

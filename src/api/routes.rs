@@ -72,6 +72,19 @@ const SESSION_WRITE_ERRORS: &[ErrorCode] = &[
     ErrorCode::Overloaded,
     ErrorCode::OutcomeUnknown,
 ];
+const SESSION_IMPORT_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::SessionsOff,
+    ErrorCode::SessionExists,
+    ErrorCode::EngineUnavailable,
+    ErrorCode::NotDurable,
+    ErrorCode::Unavailable,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Lagging,
+    ErrorCode::Overloaded,
+    ErrorCode::OutcomeUnknown,
+];
 const ONE_ERRORS: &[ErrorCode] = &[
     ErrorCode::InvalidRequest,
     ErrorCode::ExecutionNotFound,
@@ -189,6 +202,18 @@ pub const ROUTES: &[Route] = &[
         path: "/api/sessions/{name}/rename",
         handler: || post(sessions::rename),
         errors: SESSION_WRITE_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/sessions/{name}/export",
+        handler: || get(sessions::export),
+        errors: SESSION_READ_ERRORS,
+    },
+    Route {
+        method: "post",
+        path: "/api/sessions/{name}/import",
+        handler: || post(sessions::import),
+        errors: SESSION_IMPORT_ERRORS,
     },
     Route {
         method: "get",

@@ -1,10 +1,13 @@
 use std::time::{Duration, Instant};
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::{Body, Bytes};
 use axum::extract::rejection::BytesRejection;
 use axum::extract::{Path, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::{StatusCode, Uri};
+use axum::response::{IntoResponse as _, Response};
+use futures::TryStreamExt as _;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -221,6 +224,72 @@ pub async fn delete(
 ) -> Result<StatusCode, Problem> {
     sessions(&state)?.delete(&name, "", deadline()).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What goes with an export.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct ExportQuery {
+    /// The engine as well: some 20 MB, for a cluster of another version.
+    #[serde(default)]
+    engine: bool,
+}
+
+/// Take a session along.
+///
+/// One file with all that led to where the session stands: what each run was, said and changed. A file that
+/// breaks off has no end, and is not taken by an import.
+#[utoipa::path(
+    get,
+    path = "/api/sessions/{name}/export",
+    operation_id = "exportSession",
+    tag = "sessions",
+    params(("name" = String, Path, description = "Its name, `/` in it as `%2F`"), ExportQuery),
+    responses((
+        status = 200,
+        description = "The file",
+        content_type = "application/octet-stream",
+        body = Vec<u8>
+    ))
+)]
+pub async fn export(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let query: ExportQuery = body::query(&uri)?;
+    let file = sessions(&state)?.export(&name, query.engine, deadline());
+    let file = file.await?.map_err(|error| {
+        // The client sees that the body breaks off, and not why.
+        tracing::warn!(%error, "an export ends early");
+        error
+    });
+    let kind = [(CONTENT_TYPE, "application/octet-stream")];
+    Ok((kind, Body::from_stream(file)).into_response())
+}
+
+/// Bring a session from a file.
+///
+/// Every heap has the name that it had, since a name is a hash over all that led to it; what does not fit is
+/// refused. The file may be of any size.
+#[utoipa::path(
+    post,
+    path = "/api/sessions/{name}/import",
+    operation_id = "importSession",
+    tag = "sessions",
+    params(("name" = String, Path, description = "Its name from now on, `/` in it as `%2F`")),
+    request_body(content_type = "application/octet-stream", content = Vec<u8>),
+    responses((status = 201, description = "The session", body = SessionBody))
+)]
+pub async fn import(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    file: Body,
+) -> Result<(StatusCode, Json<SessionBody>), Problem> {
+    let file = file.into_data_stream();
+    let info = sessions(&state)?.import(name, file, "").await?;
+    Ok((StatusCode::CREATED, Json(info.into())))
 }
 
 fn sessions(state: &ApiState) -> Result<&Sessions, Error> {

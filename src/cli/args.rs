@@ -64,6 +64,8 @@ pub enum Command {
     /// Look into images of sessions, and run code from one
     #[command(subcommand)]
     Image(ImageArgs),
+    /// Look after sessions: their history, copies of them, ways back
+    Session(Box<SessionArgs>),
     /// Look after a cluster: its members, its leader, its state
     Admin(Box<AdminArgs>),
 }
@@ -210,6 +212,110 @@ pub struct EngineArgs {
     /// Write the engine into a new file, for `--engine-file` of a node
     #[arg(long, value_name = "FILE")]
     pub save: Option<PathBuf>,
+}
+
+/// Which server, and what to do there.
+#[derive(Debug, Args)]
+pub struct SessionArgs {
+    /// The server: any node of the cluster
+    #[arg(
+        long,
+        env = "MCP_V8_URL",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8080",
+        global = true
+    )]
+    pub url: String,
+    /// Print the server's JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub command: SessionCommand,
+}
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum SessionCommand {
+    /// Which there are, in the order of their names
+    List {
+        /// Only those whose names begin so
+        #[arg(value_name = "PREFIX", default_value = "")]
+        prefix: String,
+    },
+    /// Where one stands
+    Show {
+        #[arg(value_name = "SESSION")]
+        session: String,
+    },
+    /// Its newest runs, with their code and how they ended
+    Log {
+        #[arg(value_name = "SESSION")]
+        session: String,
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        limit: usize,
+    },
+    /// Make one that begins where another stands, or stood
+    Fork {
+        #[arg(value_name = "SESSION")]
+        session: String,
+        /// Its name
+        #[arg(value_name = "NEW")]
+        name: String,
+        #[command(flatten)]
+        point: PointArgs,
+    },
+    /// Go back to an earlier state
+    Reset {
+        #[arg(value_name = "SESSION")]
+        session: String,
+        #[command(flatten)]
+        point: PointArgs,
+    },
+    /// Give one another name
+    Rename {
+        #[arg(value_name = "SESSION")]
+        session: String,
+        #[arg(value_name = "NEW")]
+        name: String,
+        /// Delete the session that has the name
+        #[arg(long)]
+        replace: bool,
+    },
+    /// Delete one
+    Delete {
+        #[arg(value_name = "SESSION")]
+        session: String,
+    },
+    /// Write one into a new file, with all that led to where it stands
+    Export {
+        #[arg(value_name = "SESSION")]
+        session: String,
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// With its engine, for a cluster of another version
+        #[arg(long)]
+        engine: bool,
+    },
+    /// Make one of a file
+    Import {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Its name
+        #[arg(value_name = "SESSION")]
+        session: String,
+    },
+}
+
+/// A point of a session's history.
+#[derive(Debug, Args)]
+pub struct PointArgs {
+    /// After so many of its runs; 0 is before the first
+    #[arg(long, value_name = "N", conflicts_with = "heap")]
+    pub commit: Option<u64>,
+    /// This heap
+    #[arg(long, value_name = "HEAP")]
+    pub heap: Option<String>,
 }
 
 /// What to do with an image.

@@ -176,7 +176,7 @@ struct Problem {
     hint: Option<String>,
 }
 
-fn refused(reply: &http_client::Reply) -> anyhow::Result<Exit> {
+pub(super) fn refused(reply: &http_client::Reply) -> anyhow::Result<Exit> {
     let Ok(problem) = serde_json::from_slice::<Problem>(&reply.body) else {
         bail!(
             "{}: {}",

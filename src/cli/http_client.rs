@@ -3,9 +3,9 @@
 use std::io;
 use std::time::Duration;
 
-use axum::http::header::HOST;
+use axum::http::header::{CONTENT_TYPE, HOST};
 use axum::http::uri::InvalidUri;
-use axum::http::{Request, StatusCode, Uri};
+use axum::http::{Method, Request, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::client::conn::http1;
@@ -13,8 +13,8 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The largest result as JSON and text, and the largest output, with room for their escapes.
-const REPLY_BYTES_MAX: usize = 256 << 20;
+/// A session's file may be of any size, but it is in memory here.
+const REPLY_BYTES_MAX: usize = 2 << 30;
 
 /// Why there is no reply.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +62,19 @@ pub struct Reply {
 
 /// Sends JSON to `path` of the server at `base` when there is some, else asks for `path`.
 pub async fn call(base: &str, path: &str, json: Option<Bytes>) -> Result<Reply, Error> {
+    match json {
+        Some(json) => send(base, Method::POST, path, Some(("application/json", json))).await,
+        None => send(base, Method::GET, path, None).await,
+    }
+}
+
+/// Sends a request, with a body of a type or none.
+pub async fn send(
+    base: &str,
+    method: Method,
+    path: &str,
+    body: Option<(&str, Bytes)>,
+) -> Result<Reply, Error> {
     let url = format!("{}{path}", base.trim_end_matches('/'));
     let uri: Uri = url.parse().map_err(|source| Error::Url {
         url: url.clone(),
@@ -90,13 +103,14 @@ pub async fn call(base: &str, path: &str, json: Option<Bytes>) -> Result<Reply, 
         .map_err(|error| exchange(error.into()))?;
     // The connection ends with its sender, or with an error that the sender gets too.
     tokio::spawn(connection);
-    let mut request = Request::get(path);
-    if json.is_some() {
-        request = Request::post(path).header("content-type", "application/json");
+    let mut request = Request::builder().method(method).uri(path);
+    let (kind, body) = body.unzip();
+    if let Some(kind) = kind {
+        request = request.header(CONTENT_TYPE, kind);
     }
     let request = request
         .header(HOST, &authority)
-        .body(Full::new(json.unwrap_or_default()))
+        .body(Full::new(body.unwrap_or_default()))
         .map_err(|error| exchange(error.into()))?;
     let reply = sender
         .send_request(request)

@@ -11,6 +11,7 @@ mod http_client;
 mod image;
 mod report;
 mod sandbox;
+mod session;
 mod source;
 
 use std::future::Future;
@@ -41,6 +42,7 @@ pub fn main() -> ExitCode {
         Command::Health(args) => run(health::health(args)),
         Command::Engine(args) => run(engine::engine(args)),
         Command::Image(args) => run(image::image(args)),
+        Command::Session(args) => run(session::session(*args)),
         Command::Admin(args) => run(admin::admin(*args)),
     }
 }

@@ -1,18 +1,14 @@
 //! The bytes of this node's engine become blobs, so that it outlives the version that it came with.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tokio::task::spawn_blocking;
-
+use super::parts::own_parts;
 use super::{Engines, Error};
-use crate::workers::pack;
 
 /// Not at once: the session that made it known comes first.
 const DELAY: Duration = Duration::from_secs(5);
 /// Before a failure is tried again.
 const RETRY: Duration = Duration::from_secs(60);
-/// How long it may take to keep them.
-const KEEP_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Begins; it ends when they are kept, or with the node.
 pub(super) fn begin(engines: &Engines) {
@@ -55,18 +51,8 @@ async fn keep(engines: &Engines) -> Result<(), Error> {
     if first.is_some_and(|node| Some(node.id) != engines.0.cluster.node()) {
         tokio::time::sleep(RETRY).await;
     }
-    let packed = spawn_blocking(|| {
-        let program = pack(&engine.program_bytes()?)?;
-        Ok::<_, std::io::Error>((program, pack(engine.base_bytes())?))
-    });
-    let packed = packed.await.expect("packing does not panic");
-    let (program, base_image) = packed.map_err(crate::workers::EngineError::Memory)?;
-    let deadline = Instant::now() + KEEP_TIMEOUT;
-    let blobs = &engines.0.blobs;
-    let program = blobs.put(program, deadline).await?;
-    let base_image = blobs.put(base_image, deadline).await?;
-    let (program, base_image) = (program.0.to_vec(), base_image.0.to_vec());
-    engines.put(program, base_image).await?;
+    let parts = own_parts(engine).await?;
+    engines.keep(engine.id(), parts).await?;
     tracing::info!(engine = %engine.id(), "the engine's bytes are kept");
     Ok(())
 }

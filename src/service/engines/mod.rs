@@ -5,6 +5,7 @@
 mod error;
 mod keep;
 mod list;
+mod parts;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,9 +22,9 @@ use tokio_util::task::TaskTracker;
 
 pub use self::error::Error;
 pub use self::list::EngineInfo;
+pub use self::parts::Parts;
 use crate::service::blobs::Blobs;
-use crate::storage::BlobId;
-use crate::workers::{Engine, EngineError, EngineId, Facts, Options, Workers, unpack};
+use crate::workers::{Engine, EngineId, Facts, Options, Workers};
 
 /// So many engines beside its own run on a node: each is a zygote, and some 60 MB.
 const OTHERS_MAX: usize = 8;
@@ -79,7 +80,9 @@ impl Engines {
         let registered = self.0.registered.get_or_try_init(|| async {
             let id = self.own().id();
             if self.0.cluster.state().engine(&id.0).await?.is_none() {
-                self.put(Vec::new(), Vec::new()).await?;
+                let engine = self.own();
+                self.put(engine.id(), engine.facts(), Vec::new(), Vec::new())
+                    .await?;
             }
             keep::begin(self);
             Ok(())
@@ -87,12 +90,16 @@ impl Engines {
         registered.await.copied()
     }
 
-    /// Tells the cluster of the own engine.
-    async fn put(&self, worker_blob: Vec<u8>, base_image_blob: Vec<u8>) -> Result<(), Error> {
-        let engine = self.own();
-        let facts = engine.facts();
+    /// Tells the cluster of an engine.
+    async fn put(
+        &self,
+        id: EngineId,
+        facts: &Facts,
+        worker_blob: Vec<u8>,
+        base_image_blob: Vec<u8>,
+    ) -> Result<(), Error> {
         let put = PutEngine {
-            id: engine.id().0.to_vec(),
+            id: id.0.to_vec(),
             v8_version: facts.v8_version.clone(),
             cpu_baseline: facts.cpu_baseline.clone(),
             worker_blob,
@@ -143,21 +150,10 @@ impl Engines {
     }
 
     async fn start(&self, id: EngineId, record: Option<EngineRecord>) -> Result<Workers, Error> {
-        let record = record.ok_or(Error::Unknown)?;
-        let blob = |hash: &[u8]| BlobId::try_from(hash).map_err(|_| Error::NotKept);
-        let program = self.0.blobs.get(blob(&record.worker_blob)?).await?;
-        let base_image = self.0.blobs.get(blob(&record.base_image_blob)?).await?;
-        let facts = Facts {
-            v8_version: record.v8_version,
-            v8_flags: record.v8_flags,
-            cpu_baseline: record.cpu_baseline,
-            constants_used: record.constants_used,
-        };
+        let parts = self.fetch(record).await?;
         let loaded = spawn_blocking(move || {
-            let malformed = |part| move |_| EngineError::Malformed { part };
-            let program = unpack(&program).map_err(malformed("program"))?;
-            let base_image = unpack(&base_image).map_err(malformed("base image"))?;
-            Engine::load_as(id, facts, &program, base_image)
+            let (program, base_image) = parts.unpacked()?;
+            Engine::load_as(id, parts.facts, &program, base_image)
         });
         let engine = loaded.await.expect("loading does not panic")?;
         let workers = Workers::start(engine, self.0.options).await?;

@@ -36,6 +36,21 @@ pub(super) struct Wanted<'a> {
     pub key: Option<(&'a str, [u8; 32])>,
 }
 
+impl Wanted<'_> {
+    /// The name of what it makes.
+    pub fn heap(&self) -> HeapId {
+        HeapId::of(&Made {
+            engine: self.engine.0,
+            parent: self.parent,
+            delta: self.delta,
+            reply: &self.reply,
+            code: &self.code,
+            language: language_name(self.language),
+            principal: self.principal,
+        })
+    }
+}
+
 /// What became of it.
 pub(super) enum Committed {
     /// It is part of the history, under this name.
@@ -108,15 +123,7 @@ impl Inner {
     /// The command, with all that it names on disk.
     async fn prepare(&self, wanted: Wanted<'_>) -> Result<((Kind, String), HeapId), Error> {
         let language = language_name(wanted.language);
-        let heap = HeapId::of(&Made {
-            engine: wanted.engine.0,
-            parent: wanted.parent,
-            delta: wanted.delta,
-            reply: &wanted.reply,
-            code: &wanted.code,
-            language,
-            principal: wanted.principal,
-        });
+        let heap = wanted.heap();
         let deadline = Instant::now() + ATTEMPT_TIMEOUT * 6;
         let put = |bytes| async move {
             let put = self.blobs.put(bytes, deadline).await;
@@ -209,4 +216,10 @@ fn language_name(language: Language) -> &'static str {
         Language::JavaScript => "javascript",
         Language::TypeScript => "typescript",
     }
+}
+
+/// What callers spell so.
+pub(super) fn language_of(name: &str) -> Option<Language> {
+    let all = [Language::Auto, Language::JavaScript, Language::TypeScript];
+    all.into_iter().find(|it| language_name(*it) == name)
 }

@@ -4,7 +4,7 @@ use cluster::node::{ProposeError, ReadError};
 use cluster::proto::{Reason, Refused as Refusal};
 use cluster::state::{NAME_BYTES_MAX, StoreError};
 
-use super::HeapId;
+use super::{FileError, HeapId};
 use crate::error_code::ErrorCode;
 use crate::service::{blobs, engines};
 use crate::workers::EngineId;
@@ -98,6 +98,9 @@ pub enum Error {
         /// Why, for a person.
         reason: Arc<str>,
     },
+    /// What is to be imported is no session.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// No process could be had.
     #[error("no process could be had for the session: {reason}")]
     Unavailable {
@@ -185,7 +188,7 @@ impl Error {
     pub fn code(&self) -> ErrorCode {
         match self {
             Self::Off => ErrorCode::SessionsOff,
-            Self::Name { .. } | Self::Limit { .. } => ErrorCode::InvalidRequest,
+            Self::Name { .. } | Self::Limit { .. } | Self::File(_) => ErrorCode::InvalidRequest,
             Self::NotFound { .. } => ErrorCode::SessionNotFound,
             Self::Exists { .. } => ErrorCode::SessionExists,
             Self::HeapNotFound { .. } | Self::NoSuchCommit { .. } => ErrorCode::HeapNotFound,

@@ -205,7 +205,7 @@ impl Sessions {
             .await
     }
 
-    async fn create_at(
+    pub(super) async fn create_at(
         &self,
         name: String,
         heap: Option<HeapId>,
@@ -307,7 +307,11 @@ impl Sessions {
         }
     }
 
-    async fn record(&self, name: &str, deadline: Instant) -> Result<SessionRecord, Error> {
+    pub(super) async fn record(
+        &self,
+        name: &str,
+        deadline: Instant,
+    ) -> Result<SessionRecord, Error> {
         check_name(name)?;
         let state = self.inner.cluster.linearizable(deadline).await?;
         let record = state.session_by_name(name).await?;
@@ -316,7 +320,7 @@ impl Sessions {
         })
     }
 
-    async fn commit_at(&self, heap: HeapId) -> Result<CommitRecord, Error> {
+    pub(super) async fn commit_at(&self, heap: HeapId) -> Result<CommitRecord, Error> {
         let commit = self.inner.cluster.state().commit(&heap.0).await?;
         commit.ok_or(Error::HeapNotFound { heap })
     }

@@ -5,14 +5,17 @@
 //! * `commit`: what a run changed goes into the cluster's history, before its process takes over.
 //! * `restore`: a process from the nearest image and the deltas after it; new images in the background.
 //! * `warm`: the processes that are kept, and which goes first.
+//! * `transfer`: a session as a file, out of a cluster and into another.
 //! * `history`: what callers see and change of sessions without running anything.
 
 mod commit;
 mod error;
 mod figures;
+mod file;
 mod history;
 mod owner;
 mod restore;
+mod transfer;
 mod turn;
 mod types;
 mod warm;
@@ -26,6 +29,7 @@ use tokio_util::task::TaskTracker;
 
 pub use self::error::{Error, hint};
 use self::figures::Figures;
+pub use self::file::FileError;
 pub use self::history::{Commit, CommitPage, Point, SessionInfo, SessionPage};
 pub use self::turn::{Hooks, StatefulRun, Turn};
 pub use self::types::{HeapId, MalformedHeap, Owner, Place, Run, Target};

@@ -113,7 +113,12 @@ impl Inner {
         Ok((engine, links, chain))
     }
 
-    async fn delta(&self, heap: HeapId, record: CommitRecord) -> Result<bytes::Bytes, Error> {
+    /// What a commit changed.
+    pub(super) async fn delta(
+        &self,
+        heap: HeapId,
+        record: CommitRecord,
+    ) -> Result<bytes::Bytes, Error> {
         if record.delta_blob.is_empty() {
             Ok(record.delta.into())
         } else {

@@ -15,7 +15,7 @@ use crate::support::{program, run as run_program};
 const INCREMENT: &str = "globalThis.n = (globalThis.n ?? 0) + 1";
 
 /// The file of another engine than the one of this build: other flags of V8.
-async fn other_engine() -> PathBuf {
+pub async fn other_engine() -> PathBuf {
     static MADE: OnceCell<PathBuf> = OnceCell::const_new();
     let made = MADE.get_or_init(async || {
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR"));

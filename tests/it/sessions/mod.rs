@@ -10,6 +10,7 @@ mod history;
 mod mcp;
 #[path = "../../../src/workers/session/tests/programs.rs"]
 mod programs;
+mod transfer;
 mod twins;
 mod world;
 

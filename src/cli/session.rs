@@ -1,0 +1,244 @@
+//! `mcp-v8 session`: what people ask of sessions, over HTTP.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use anyhow::Context as _;
+use axum::http::Method;
+use bytes::Bytes;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::Exit;
+use super::args::{PointArgs, SessionArgs, SessionCommand};
+use super::exec::refused;
+use super::http_client::{self, Reply};
+use crate::wire::{
+    CommitListBody, CreateSessionBody, RenameSessionBody, ResetSessionBody, SessionBody,
+    SessionListBody,
+};
+
+/// A page of a list.
+const PAGE: usize = 1000;
+/// So much of a run's code is in its line of a log, in characters.
+const CODE_SHOWN: usize = 60;
+
+/// Does what the command line says.
+pub async fn session(args: SessionArgs) -> anyhow::Result<Exit> {
+    let SessionArgs { url, json, command } = args;
+    let server = Server { url, json };
+    match command {
+        SessionCommand::List { prefix } => server.list(&prefix).await,
+        SessionCommand::Show { session } => {
+            server.show(Method::GET, &path(&session, ""), None).await
+        }
+        SessionCommand::Log { session, limit } => server.log(&session, limit).await,
+        SessionCommand::Fork {
+            session,
+            name,
+            point: PointArgs { commit, heap },
+        } => {
+            let from = heap.is_none().then_some(session);
+            let body = CreateSessionBody {
+                name,
+                from,
+                heap,
+                commit,
+            };
+            server.post("/api/sessions", &body).await
+        }
+        SessionCommand::Reset {
+            session,
+            point: PointArgs { commit, heap },
+        } => {
+            let body = ResetSessionBody {
+                heap,
+                commit,
+                if_heap: None,
+            };
+            server.post(&path(&session, "/reset"), &body).await
+        }
+        SessionCommand::Rename {
+            session,
+            name,
+            replace,
+        } => {
+            let body = RenameSessionBody { name, replace };
+            server.post(&path(&session, "/rename"), &body).await
+        }
+        SessionCommand::Delete { session } => {
+            let path = path(&session, "");
+            let reply = http_client::send(&server.url, Method::DELETE, &path, None).await?;
+            match reply.status.is_success() {
+                true => Ok(Exit::Completed),
+                false => refused(&reply),
+            }
+        }
+        SessionCommand::Export {
+            session,
+            file,
+            engine,
+        } => server.export(&session, &file, engine).await,
+        SessionCommand::Import { file, session } => {
+            let bytes = std::fs::read(&file);
+            let bytes = bytes.with_context(|| format!("can't read {}", file.display()))?;
+            let body = Some(("application/octet-stream", Bytes::from(bytes)));
+            server
+                .show(Method::POST, &path(&session, "/import"), body)
+                .await
+        }
+    }
+}
+
+struct Server {
+    url: String,
+    json: bool,
+}
+
+impl Server {
+    async fn list(&self, prefix: &str) -> anyhow::Result<Exit> {
+        let mut all = SessionListBody {
+            sessions: Vec::new(),
+            next_after: None,
+        };
+        let mut after = String::new();
+        loop {
+            let path = format!(
+                "/api/sessions?limit={PAGE}&prefix={}{after}",
+                escaped(prefix)
+            );
+            let reply = http_client::call(&self.url, &path, None).await?;
+            if !reply.status.is_success() {
+                return refused(&reply);
+            }
+            let page: SessionListBody = parse(&reply)?;
+            all.sessions.extend(page.sessions);
+            match page.next_after {
+                Some(next) => after = format!("&after={}", escaped(&next)),
+                None => break,
+            }
+        }
+        self.print(&all, |all, out| {
+            for session in &all.sessions {
+                write_session(session, out)?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn log(&self, session: &str, limit: usize) -> anyhow::Result<Exit> {
+        let path = path(session, &format!("/log?limit={limit}"));
+        let reply = http_client::call(&self.url, &path, None).await?;
+        if !reply.status.is_success() {
+            return refused(&reply);
+        }
+        self.print(&parse::<CommitListBody>(&reply)?, |log, out| {
+            for commit in &log.commits {
+                let code: String = commit.code.chars().take(CODE_SHOWN).collect();
+                let said = commit.result_text.as_deref().unwrap_or_default();
+                let said: String = said.chars().take(CODE_SHOWN).collect();
+                writeln!(
+                    out,
+                    "{:>6}  {}  {:?}  {:?}  {said:?}",
+                    commit.number, commit.heap, commit.status, code
+                )?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn post(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Exit> {
+        let json = Bytes::from(serde_json::to_vec(body)?);
+        self.show(Method::POST, path, Some(("application/json", json)))
+            .await
+    }
+
+    /// What answers with a session.
+    async fn show(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<(&str, Bytes)>,
+    ) -> anyhow::Result<Exit> {
+        let reply = http_client::send(&self.url, method, path, body).await?;
+        if !reply.status.is_success() {
+            return refused(&reply);
+        }
+        self.print(&parse::<SessionBody>(&reply)?, write_session)
+    }
+
+    async fn export(&self, session: &str, file: &Path, engine: bool) -> anyhow::Result<Exit> {
+        let path = path(session, &format!("/export?engine={engine}"));
+        let reply = http_client::call(&self.url, &path, None).await?;
+        if !reply.status.is_success() {
+            return refused(&reply);
+        }
+        let made = File::options().write(true).create_new(true).open(file);
+        let written = made.and_then(|mut made| {
+            made.write_all(&reply.body)?;
+            made.sync_all()
+        });
+        written.with_context(|| format!("can't write {}", file.display()))?;
+        if !self.json {
+            writeln!(io::stdout(), "{} bytes", reply.body.len())?;
+        }
+        Ok(Exit::Completed)
+    }
+
+    fn print<T: Serialize>(
+        &self,
+        value: &T,
+        text: impl FnOnce(&T, &mut dyn io::Write) -> io::Result<()>,
+    ) -> anyhow::Result<Exit> {
+        let mut out = io::stdout().lock();
+        if self.json {
+            writeln!(out, "{}", serde_json::to_string_pretty(value)?)?;
+        } else {
+            text(value, &mut out)?;
+        }
+        Ok(Exit::Completed)
+    }
+}
+
+fn write_session(session: &SessionBody, out: &mut dyn io::Write) -> io::Result<()> {
+    writeln!(
+        out,
+        "{:?}  {} runs  {}  on {}",
+        session.name,
+        session.commits,
+        session.heap.as_deref().unwrap_or("nothing yet"),
+        session.owner.as_deref().unwrap_or("no node"),
+    )
+}
+
+fn parse<T: DeserializeOwned>(reply: &Reply) -> anyhow::Result<T> {
+    serde_json::from_slice(&reply.body).context("the server speaks of something else")
+}
+
+fn path(session: &str, rest: &str) -> String {
+    format!("/api/sessions/{}{rest}", escaped(session))
+}
+
+/// As it may stand in a part of a path or in a value of a query.
+fn escaped(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            escaped.push(char::from(byte));
+        } else {
+            escaped.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    escaped
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_escaped() {
+        assert_eq!(path("a/b ü", "/log"), "/api/sessions/a%2Fb%20%C3%BC/log");
+    }
+}

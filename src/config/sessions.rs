@@ -22,6 +22,8 @@ pub struct SessionsConfig {
     pub waiting_max: usize,
     /// How long a heap is kept that no session reaches.
     pub heap_ttl: Duration,
+    /// How long a session is kept that nobody uses; without it, for ever.
+    pub idle: Option<Duration>,
 }
 
 impl Default for SessionsConfig {
@@ -32,6 +34,7 @@ impl Default for SessionsConfig {
             warm_mb_max: 1024,
             waiting_max: 64,
             heap_ttl: Duration::from_secs(7 * DAY_SECS),
+            idle: None,
         }
     }
 }
@@ -49,7 +52,10 @@ impl SessionsConfig {
         Range("session-queue-max", 0, 65_536, "runs").check(number(waiting_max))?;
         let heap_ttl_secs = settings.heap_ttl_secs.unwrap_or(builtin.heap_ttl.as_secs());
         Range("heap-ttl-secs", 1, 3650 * DAY_SECS, "seconds").check(heap_ttl_secs)?;
+        let idle_secs = settings.session_idle_secs.unwrap_or(0);
+        Range("session-idle-secs", 0, 3650 * DAY_SECS, "seconds").check(idle_secs)?;
         Ok(Self {
+            idle: (idle_secs > 0).then(|| Duration::from_secs(idle_secs)),
             heap_ttl: Duration::from_secs(heap_ttl_secs),
             off: settings.stateless.unwrap_or(false),
             warm_max,

@@ -258,6 +258,11 @@ settings! {
     /// The same on all nodes: the one that leads decides.
     #[arg(long, value_name = "SECONDS", help_heading = "Limits of a session")]
     heap_ttl_secs: u64,
+    /// How long a session is kept that nobody uses, in seconds; 0 keeps it for ever [default: 0]
+    ///
+    /// The same on all nodes: the one that leads decides. A deleted session's heaps go after --heap-ttl-secs.
+    #[arg(long, value_name = "SECONDS", help_heading = "Limits of a session")]
+    session_idle_secs: u64,
     /// What a run may change of its session, in bytes as they are kept [default: 67108864]
     ///
     /// A run over one of these limits is not kept, and its session stands where it stood.

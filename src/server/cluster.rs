@@ -51,6 +51,7 @@ pub(super) async fn start(
             false => SCRATCH_LOG_BYTES,
         },
         heap_ttl: config.sessions.heap_ttl,
+        session_idle: config.sessions.idle,
         facts: facts(of, http, engine),
     };
     let cluster = Cluster::start(options)

@@ -1,7 +1,9 @@
 //! What only the leader does, one file for each duty.
 
 mod garbage;
+mod idle;
 mod liveness;
 
 pub(crate) use self::garbage::Retention;
+pub(crate) use self::idle::IdleSessions;
 pub(crate) use self::liveness::Liveness;

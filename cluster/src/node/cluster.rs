@@ -462,6 +462,9 @@ async fn begin(
     core.spawn("reports", life::report_loop(Arc::clone(core)));
     core.spawn("liveness", life::liveness_loop(Arc::clone(core)));
     core.spawn("garbage", life::garbage_loop(Arc::clone(core)));
+    if let Some(idle) = core.options.session_idle {
+        core.spawn("idle", life::idle_loop(Arc::clone(core), idle));
+    }
     core.spawn("lookout", lookout_loop(Arc::clone(core)));
     core.spawn("promotion", life::promotion_loop(Arc::clone(core)));
     core.spawn("snapshots", snapshot_loop(Arc::clone(core)));

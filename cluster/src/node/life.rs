@@ -9,7 +9,7 @@ use tokio::time::MissedTickBehavior;
 use super::core::{Core, MemberParts};
 use super::phase::Failure;
 use super::propose::now_ms;
-use crate::leader::Retention;
+use crate::leader::{IdleSessions, Retention};
 use crate::peers::Purpose;
 use crate::proto::command::Kind;
 use crate::proto::report_reply::Standing;
@@ -26,6 +26,8 @@ const BEATS_PER_LEASE: u32 = 5;
 /// Garbage is looked for so often, at the most and at the least.
 const GARBAGE_PERIOD_MIN: Duration = Duration::from_millis(200);
 const GARBAGE_PERIOD_MAX: Duration = Duration::from_secs(60);
+/// Idle sessions are looked for so often at the least.
+const IDLE_PERIOD_MAX: Duration = Duration::from_secs(3600);
 /// So many commands collect garbage before the loop rests.
 const GARBAGE_ROUNDS_MAX: u32 = 100;
 /// Before a call that failed is tried again.
@@ -193,6 +195,33 @@ pub(super) async fn garbage_loop(core: Arc<Core>) {
                 }
             }
             rounds += 1;
+        }
+    }
+}
+
+/// As the leader: has sessions deleted that nobody has used for long.
+pub(super) async fn idle_loop(core: Arc<Core>, idle: Duration) {
+    let member = core.member.get().expect("a member looks after sessions");
+    let mut beat = tokio::time::interval((idle / 4).clamp(GARBAGE_PERIOD_MIN, IDLE_PERIOD_MAX));
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        beat.tick().await;
+        let mut sessions = IdleSessions::new(idle);
+        while member.leader.is_here() {
+            let due = match sessions.due(&core.state, now_ms()).await {
+                Ok(Some(due)) => due,
+                Ok(None) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "idle sessions can't be looked for");
+                    break;
+                }
+            };
+            for kind in due {
+                match core.propose(kind, "", Instant::now() + PATIENCE).await {
+                    Ok(_) => tracing::info!("a session that nobody used is deleted"),
+                    Err(error) => tracing::warn!(%error, "an idle session is not deleted yet"),
+                }
+            }
         }
     }
 }

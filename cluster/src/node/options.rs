@@ -39,6 +39,8 @@ pub struct Options {
     pub log_segment_bytes: u64,
     /// How long a heap is kept that nothing reaches.
     pub heap_ttl: Duration,
+    /// How long a session is kept that nobody uses; without it, for ever.
+    pub session_idle: Option<Duration>,
     /// What the cluster is told of this node.
     pub facts: Facts,
 }
@@ -83,6 +85,7 @@ impl Options {
             snapshot_log_bytes: 256 << 20,
             log_segment_bytes: 64 << 20,
             heap_ttl: Duration::from_secs(7 * 24 * 3600),
+            session_idle: None,
             facts: Facts::default(),
         }
     }

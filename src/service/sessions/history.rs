@@ -284,6 +284,7 @@ impl Sessions {
         let record = self.record(name, deadline).await?;
         let delete = Kind::DeleteSession(DeleteSession {
             session_id: record.id,
+            if_heap: None,
         });
         self.write(delete, name, None, principal, deadline).await
     }

@@ -1,5 +1,6 @@
 //! What nothing reaches any more goes after its time, and nothing else does.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde_json::{Value, json};
@@ -11,14 +12,19 @@ use crate::support::{Node, wait_until};
 
 const LARGE: &str = "var big = Array.from({length: 50_000}, (_, i) => ({i})); big.length";
 
-fn blobs(directory: &Path) -> usize {
+/// The blobs of a node. Those of its engine come some seconds after its first session.
+fn blobs(directory: &Path) -> BTreeSet<String> {
     let entries = std::fs::read_dir(directory.join("blobs")).expect("blobs");
     let of_names = entries
         .flatten()
         .filter(|entry| entry.file_name().len() == 2);
-    of_names
-        .map(|entry| std::fs::read_dir(entry.path()).map_or(0, Iterator::count))
-        .sum()
+    let files = of_names.flat_map(|entry| {
+        let files = std::fs::read_dir(entry.path());
+        files.into_iter().flatten().flatten()
+    });
+    files
+        .map(|file| file.file_name().into_string().expect("hex"))
+        .collect()
 }
 
 async fn is_there(node: &Node, heap: &Value) -> bool {
@@ -35,14 +41,15 @@ async fn heaps_of_a_deleted_session_go_and_those_of_its_branches_stay() {
     for code in ["let n = 1; n", "n = 2", "n = 3", LARGE] {
         heaps.push(run(&node, "main", code).await["heap"].clone());
     }
-    assert_eq!(blobs(directory.path()), 1);
+    let large = blobs(directory.path());
+    assert_eq!(large.len(), 1);
     let fork = json!({"name": "branch", "from": "main", "commit": 2});
     assert_eq!(post(&node, "/api/sessions", fork).await.0, 201);
     let delete = reqwest::Client::new().delete(node.url("/api/sessions/main"));
     assert_eq!(delete.send().await.expect("an answer").status(), 204);
 
     wait_until("the end of the large heap's bytes", async || {
-        blobs(directory.path()) == 0
+        blobs(directory.path()).is_disjoint(&large)
     })
     .await;
     let (_, log) = get(&node, "/api/sessions/branch/log").await;
@@ -107,10 +114,12 @@ async fn a_missing_copy_is_made_again() {
     assert_eq!(request.send().await.expect("an answer").status(), 200);
     let directories = || fleet.members.iter().map(|member| member.directory.clone());
     server::wait_until("a copy on a majority", PATIENCE, async || {
-        directories().filter(|it| blobs(it) == 1).count() >= 2
+        directories().filter(|it| !blobs(it).is_empty()).count() >= 2
     })
     .await;
-    let hit = directories().find(|it| blobs(it) == 1).expect("one has it");
+    let hit = directories().find(|it| !blobs(it).is_empty());
+    let hit = hit.expect("one has it");
+    let large = blobs(&hit);
     for entry in std::fs::read_dir(hit.join("blobs"))
         .expect("blobs")
         .flatten()
@@ -119,9 +128,27 @@ async fn a_missing_copy_is_made_again() {
             std::fs::remove_dir_all(entry.path()).expect("removed");
         }
     }
-    assert_eq!(blobs(&hit), 0, "the fault hit");
+    assert!(blobs(&hit).is_disjoint(&large), "the fault hit");
     server::wait_until("the copy to be made again", PATIENCE, async || {
-        blobs(&hit) == 1
+        blobs(&hit).is_superset(&large)
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_that_nobody_uses_goes() {
+    let node = Node::start(&["--session-idle-secs", "3"]).await;
+    run(&node, "idle", "1").await;
+    // Each run begins the time anew.
+    let mut runs = 0;
+    wait_until("the end of the idle session", async || {
+        runs += 1;
+        assert_eq!(
+            run(&node, "busy", "globalThis.n = (globalThis.n ?? 0) + 1").await["result"],
+            runs
+        );
+        get(&node, "/api/sessions/idle").await.0 == 404
+    })
+    .await;
+    assert_eq!(get(&node, "/api/sessions/busy").await.0, 200);
 }

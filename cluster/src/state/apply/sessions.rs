@@ -17,7 +17,8 @@
 //! | | else | the pointer moves, and the log index is the fence: what its owner still runs is not kept |
 //! | RenameSession | another session of the name | EXISTS, or with `replace` that one goes |
 //! | | else | the name |
-//! | DeleteSession | | session and name go; its commits stay for whoever collects garbage |
+//! | DeleteSession | with `if_heap`, and it stands elsewhere | CONFLICT |
+//! | | else | session and name go; its commits stay for whoever collects garbage |
 
 use super::{Context, Outcome, Stop, Transaction, View, done, engines, garbage, limits, nodes};
 use super::{refuse, refuse_as, require};
@@ -216,6 +217,11 @@ pub(super) fn delete<V: View>(
     let Some(record) = rows.record::<SessionRecord>(&key)? else {
         return refuse(Reason::NotFound);
     };
+    let stands = command
+        .if_heap
+        .as_ref()
+        .is_none_or(|heap| *heap == record.heap_id);
+    require(stands, Reason::Conflict)?;
     garbage::release(rows, &record.heap_id, context.time_ms)?;
     rows.delete(&table::session_name(&record.name))?;
     rows.delete(&key)?;

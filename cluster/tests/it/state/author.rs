@@ -198,7 +198,10 @@ pub fn prelude() -> Vec<Kind> {
         register(4),
         Kind::RemoveNode(proto::RemoveNode { node: 4 }),
         Kind::ClaimSession(claim(1, 1)),
-        Kind::DeleteSession(proto::DeleteSession { session_id: id(1) }),
+        Kind::DeleteSession(proto::DeleteSession {
+            session_id: id(1),
+            if_heap: None,
+        }),
         Kind::CreateSession(create_session(2, 1)),
         Kind::MoveSession(proto::MoveSession {
             session_id: id(2),
@@ -334,6 +337,7 @@ fn draw(draws: &mut Draws) -> Kind {
         10 => Kind::CommitHeap(commit(draws.below(100), 1 + few, draws.below(7))),
         11 => Kind::DeleteSession(proto::DeleteSession {
             session_id: id(few),
+            if_heap: draws.once_in(2).then(|| id(1 + draws.below(7))),
         }),
         12 => Kind::CreateTask(create(few)),
         13 => Kind::AssignTask(proto::AssignTask {

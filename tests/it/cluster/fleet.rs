@@ -76,6 +76,8 @@ impl Drop for Member {
 }
 
 pub struct Fleet {
+    /// What all of its nodes have in their environment, and nothing else.
+    pub environment: Vec<(&'static str, String)>,
     pub members: Vec<Member>,
     pub client: Client,
     pub wires: Option<Wires>,
@@ -91,6 +93,7 @@ impl Fleet {
                 .timeout(Duration::from_secs(20))
                 .build()
                 .expect("a client"),
+            environment: Vec::new(),
             wires: None,
             root: tempfile::tempdir().expect("a directory for temporary files"),
         }
@@ -164,6 +167,7 @@ impl Fleet {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mcp-v8"));
         command
             .env_clear()
+            .envs(self.environment.clone())
             .args(["--http-port", &member.http.to_string(), "--runs-ready", "1"])
             .args(["--runs-max", "8", "--node-id", &member.name])
             .args(["--cluster-addr", &member.endpoint()])

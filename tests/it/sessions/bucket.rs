@@ -7,7 +7,9 @@ use reqwest::StatusCode;
 use rustix::process::Signal;
 use serde_json::json;
 
+use super::cluster::until_answered;
 use super::{get, run, said};
+use crate::cluster::fleet::Fleet;
 use crate::support::s3_server::{BUCKET, S3Server, SECRET};
 use crate::support::{Node, program, run as run_program, wait_until};
 
@@ -32,15 +34,19 @@ const LARGE: &str = "var big = ''; for (let i = 0, x = 1; i < 40000; i++) { \
 
 async fn archived(node: &Node) {
     wait_until("the log is in the bucket", async || {
-        let metrics = node.get("/metrics").await.text().await.expect("text");
-        let value = |name: &str| {
-            let line = metrics.lines().find(|line| line.starts_with(name))?;
-            line.split(' ').nth(1)?.parse::<u64>().ok()
-        };
-        value("mcp_v8_archive_index ").is_some_and(|index| index > 0)
-            && value("mcp_v8_archive_behind_entries ") == Some(0)
+        is_archived(&node.get("/metrics").await.text().await.expect("text"))
     })
     .await;
+}
+
+/// Whether a leader's metrics say that the bucket has all of its log.
+fn is_archived(metrics: &str) -> bool {
+    let value = |name: &str| {
+        let line = metrics.lines().find(|line| line.starts_with(name))?;
+        line.split(' ').nth(1)?.parse::<u64>().ok()
+    };
+    value("mcp_v8_archive_index ").is_some_and(|index| index > 0)
+        && value("mcp_v8_archive_behind_entries ") == Some(0)
 }
 
 #[tokio::test]
@@ -170,4 +176,52 @@ async fn a_bucket_that_fails_loses_nothing() {
     let node_2 = node(&server, again.path(), &[]).await;
     server.cut(2);
     assert_eq!(said(&node_2, "s", "x + typeof more").await, "'1string'");
+}
+
+/// All nodes are lost with their disks; one of the same names finds the bucket, and the others find it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_come_back_from_the_bucket() {
+    let objects = tempfile::tempdir().expect("a directory");
+    let server = S3Server::start(objects.path()).await;
+    let mut fleet = Fleet::of_three_planned();
+    fleet.environment = server.environment().to_vec();
+    for member in &mut fleet.members {
+        member
+            .flags
+            .extend(["--s3-bucket", BUCKET].map(str::to_owned));
+    }
+    fleet.start_all().await;
+    let exec = async |fleet: &Fleet, index: usize, code: &str| {
+        let body = json!({"code": code, "session": "s"});
+        until_answered(fleet, index, &body).await["result"].clone()
+    };
+    assert_eq!(exec(&fleet, 0, "globalThis.n = 1").await, 1);
+    exec(&fleet, 1, LARGE).await;
+    // Whoever leads keeps the log.
+    let leader = fleet.leader().await;
+    fleet.kill(leader);
+    assert_eq!(exec(&fleet, (leader + 1) % 3, "++n").await, 2);
+    fleet.start(leader).await;
+    assert_eq!(exec(&fleet, leader, "++n").await, 3);
+    wait_until("the log is in the bucket", async || {
+        let leader = &fleet.members[fleet.leader().await];
+        let metrics = fleet.client.get(leader.url("/metrics")).send().await;
+        let metrics = metrics.expect("sent").text().await.expect("text");
+        is_archived(&metrics)
+    })
+    .await;
+    for index in 0..3 {
+        fleet.kill(index);
+        let directory = &fleet.members[index].directory;
+        std::fs::remove_dir_all(directory).expect("removed");
+    }
+    fleet.start_all().await;
+    for index in 0..3 {
+        assert_eq!(exec(&fleet, index, "++n").await, 4 + index);
+    }
+    assert_eq!(exec(&fleet, 0, "typeof big").await, "string");
+    let status = fleet.status().await;
+    let nodes = status["nodes"].as_array().map(Vec::len);
+    assert_eq!(nodes, Some(3), "{status}");
+    fleet.same_state().await;
 }

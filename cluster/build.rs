@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::path::Path;
 
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "log",
     "record",
     "raft",
@@ -13,6 +13,7 @@ const FILES: [&str; 9] = [
     "tag",
     "admin",
     "session_file",
+    "backup",
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -28,6 +29,9 @@ fn main() -> Result<(), Box<dyn Error>> {
         .bytes(".mcp_v8.v1.ProposeRequest.command")
         .bytes(".mcp_v8.v1.SnapshotChunk.data")
         .bytes(".mcp_v8.v1.BlobChunk.data")
+        .bytes(".mcp_v8.v1.SaveBackupReply.data")
+        .bytes(".mcp_v8.v1.BackupRecord.state")
+        .bytes(".mcp_v8.v1.BackupRecord.data")
         .compile_fds(descriptors)?;
     Ok(())
 }

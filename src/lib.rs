@@ -10,7 +10,7 @@
 //!
 //! `wire` has the JSON that `api` and `mcp` share.
 //!
-//! `config`, `error_code`, `hex`, `metrics`, `raw_json` and `telemetry` are leaves that everybody may use.
+//! `config`, `error_code`, `hex`, `metrics`, `raw_json`, `record_file` and `telemetry` are leaves that everybody may use.
 //! ARCHITECTURE.md tells the same with the life of a request.
 
 pub mod api;
@@ -22,6 +22,7 @@ pub mod hex;
 pub mod mcp;
 pub mod metrics;
 pub mod raw_json;
+pub mod record_file;
 pub mod server;
 pub mod service;
 pub mod storage;

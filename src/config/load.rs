@@ -4,7 +4,7 @@ use std::time::Duration;
 use super::capacity::{Capacity, Wanted};
 use super::range::{Range, number};
 use super::{
-    BlobsConfig, Bound, ClusterConfig, Config, Error, HttpConfig, Machine, RunConfig,
+    BackupConfig, BlobsConfig, Bound, ClusterConfig, Config, Error, HttpConfig, Machine, RunConfig,
     SessionsConfig, Settings, StateConfig,
 };
 
@@ -46,6 +46,7 @@ impl Config {
             run,
             sessions: SessionsConfig::new(&settings, machine)?,
             blobs: BlobsConfig::new(&settings)?,
+            backup: BackupConfig::new(&settings)?,
             state: StateConfig::new(&settings)?,
             cluster: ClusterConfig::new(&settings)?,
             http,

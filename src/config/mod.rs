@@ -4,6 +4,7 @@
 //! the file of `--config`, then the defaults. [`Config::new`] checks the result once, against the
 //! [`Machine`] too.
 
+mod backup;
 mod blobs;
 pub mod capacity;
 mod cluster;
@@ -22,6 +23,7 @@ mod state;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use backup::BackupConfig;
 pub use blobs::{BlobsConfig, BucketConfig};
 pub use cluster::ClusterConfig;
 pub use cluster_error::ClusterError;
@@ -44,6 +46,8 @@ pub struct Config {
     pub sessions: SessionsConfig,
     /// Where blobs are, and how they are looked after.
     pub blobs: BlobsConfig,
+    /// Backups that are taken by themselves.
+    pub backup: Option<BackupConfig>,
     /// What one session's state may cost.
     pub state: StateConfig,
     /// The cluster.

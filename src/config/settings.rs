@@ -156,6 +156,18 @@ settings! {
     #[arg(long, value_name = "SECONDS", help_heading = "Storage")]
     blob_check_secs: u64,
 
+    /// Directory of backups that the node takes while it leads its cluster
+    ///
+    /// On all nodes: whoever leads takes them. `mcp-v8 admin backup` verifies and restores them.
+    #[arg(long, value_name = "PATH", help_heading = "Storage")]
+    backup_dir: PathBuf,
+    /// How often, in seconds [default: 86400]
+    #[arg(long, value_name = "SECONDS", help_heading = "Storage")]
+    backup_secs: u64,
+    /// How many are kept; the oldest goes first [default: 7]
+    #[arg(long, value_name = "N", help_heading = "Storage")]
+    backup_count: usize,
+
     /// Run code without sessions: a request that names one is refused
     #[arg(
         long,

@@ -4,6 +4,7 @@
 //! cluster crate's.
 
 mod admin;
+mod backup;
 mod blobs;
 mod deadline;
 mod forward;
@@ -11,6 +12,7 @@ mod tags;
 
 use cluster::node::Cluster;
 use cluster::proto::admin_server::AdminServer;
+use cluster::proto::backup_server::BackupServer;
 use cluster::proto::blobs_server::BlobsServer;
 use cluster::proto::forward_server::ForwardServer;
 use cluster::proto::tags_server::TagsServer;
@@ -19,10 +21,12 @@ use tonic::metadata::MetadataValue;
 use tonic::service::Routes;
 
 use self::admin::AdminService;
+use self::backup::BackupService;
 use self::blobs::BlobsService;
 use self::forward::ForwardService;
 use self::tags::TagsService;
 use crate::error_code::ErrorCode;
+use crate::service::backup::Backups;
 use crate::service::blobs::Blobs;
 use crate::service::engines::Engines;
 use crate::service::executions::{CODE, Executions, MESSAGE_BYTES_MAX};
@@ -42,6 +46,10 @@ pub fn routes(
         engines.clone(),
     )))
     .add_service(TagsServer::new(TagsService::new(tags.clone())))
+    .add_service(BackupServer::new(BackupService::new(Backups::new(
+        cluster.clone(),
+        blobs.clone(),
+    ))))
     .add_service(BlobsServer::new(BlobsService::new(blobs.clone())))
     .add_service(
         ForwardServer::new(ForwardService::new(executions.clone()))

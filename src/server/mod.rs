@@ -27,6 +27,7 @@ use crate::config::Config;
 use crate::grpc;
 use crate::mcp::{self, McpState};
 use crate::metrics;
+use crate::service::backup::{Backups, Schedule};
 use crate::service::blobs::Blobs;
 use crate::service::engines::Engines;
 use crate::service::executions::Executions;
@@ -72,6 +73,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let sessions = sessions(&config, &cluster, &engines, &blobs, directory)?;
     let executions = Executions::new(runs.clone(), cluster.clone(), sessions.clone());
     let tags = Tags::new(cluster.clone());
+    let schedule = config.backup.clone().map(|keep| {
+        let backups = Backups::new(cluster.clone(), blobs.clone());
+        Schedule::start(backups, keep)
+    });
     cluster.serve(grpc::routes(&cluster, &executions, &tags, &blobs, &engines));
     if let Some(address) = cluster.local_address() {
         tracing::info!(%address, node = %cluster.name(), "listening for other nodes");
@@ -174,6 +179,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     if let Some(sessions) = sessions {
         sessions.close().await;
+    }
+    if let Some(schedule) = schedule {
+        schedule.close().await;
     }
     engines.close().await;
     if let Some(archive) = archive {

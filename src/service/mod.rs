@@ -1,6 +1,7 @@
 //! The use cases, one folder each with one cheap-to-clone handle.
 
 pub mod archive;
+pub mod backup;
 pub mod blobs;
 pub mod engines;
 pub mod executions;

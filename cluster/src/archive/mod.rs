@@ -4,10 +4,12 @@
 //! behind them. [`Restore`] makes an empty directory that of a cluster's first node from them: a cluster of its
 //! own, whose log goes on where the old one's ended, and in which no old node is a member.
 
+mod contents;
 mod piece;
 mod restore;
 mod restore_error;
 
+pub use self::contents::Contents;
 pub use self::piece::{LogAfter, Piece, PieceError};
 pub use self::restore::{Held, Restore, Restored};
 pub use self::restore_error::RestoreError;

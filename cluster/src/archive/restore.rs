@@ -169,6 +169,7 @@ impl Restore {
                 size: held.size,
                 holders: vec![node],
                 in_bucket: false,
+                only: true,
             })
         });
         let commands = removed.chain(held).map(|kind| {

@@ -23,6 +23,7 @@ pub use self::hash::{MalformedHash, StateHash};
 pub use self::machine::{SnapshotBuilder, StateMachine};
 pub use self::options::StateOptions;
 pub use self::reader::{PAGE_ROWS_MAX, Page, StateReader};
+pub(crate) use self::snapshot::read_snapshot;
 pub use self::snapshot_file::{SnapshotFile, SnapshotWriter};
 pub use self::store::{OpenError, SnapshotFault, StoreError};
 pub use self::table::Table;

@@ -71,6 +71,24 @@ fn put_length(chunk: &mut Vec<u8>, length: usize) {
     chunk.extend_from_slice(&length.to_le_bytes());
 }
 
+/// The index, the hash and the blobs of a snapshot, all of which is read.
+pub fn read_snapshot(
+    file: &SnapshotFile,
+) -> Result<(u64, StateHash, Vec<proto::BlobRecord>), StoreError> {
+    let mut reader = SnapshotReader::open(file)?;
+    let meta = reader.meta()?;
+    let (mut hash, mut blobs) = (StateHash::default(), Vec::new());
+    while let Some((key, value)) = reader.next_row()? {
+        hash.add(&key, &value);
+        if Table::of(&key) == Some(Table::Blobs) {
+            let record = proto::BlobRecord::decode(&value[..]);
+            blobs.push(record.map_err(|source| StoreError::malformed(&key, source))?);
+        }
+    }
+    reader.check_hash(hash)?;
+    Ok((meta.last_log_id.map_or(0, |it| it.index), hash, blobs))
+}
+
 /// A key and its value.
 type Row = (Vec<u8>, Vec<u8>);
 

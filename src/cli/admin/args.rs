@@ -182,6 +182,11 @@ pub enum AdminCommand {
         #[command(subcommand)]
         command: Option<EnginesCommand>,
     },
+    /// The whole cluster in one file
+    Backup {
+        #[command(subcommand)]
+        command: BackupCommand,
+    },
     /// Tries of the cluster
     Check {
         #[command(subcommand)]
@@ -244,6 +249,32 @@ pub enum MembersCommand {
         /// Also when it seems to live, or too few of the others answer
         #[arg(long)]
         force: bool,
+    },
+}
+
+/// What to do with a backup.
+#[derive(Debug, Subcommand)]
+pub enum BackupCommand {
+    /// Write a new one, of a cluster that runs
+    Save {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Read all of one, and tell what it holds; ends with 1 when it is damaged
+    Verify {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+    /// Make an empty directory that of a new cluster's first node; others join it
+    Restore {
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The directory, for --directory-path of the node
+        #[arg(value_name = "DIRECTORY")]
+        directory: PathBuf,
+        /// The node's name [default: a random one]
+        #[arg(long, value_name = "NAME")]
+        node_id: Option<String>,
     },
 }
 

@@ -145,7 +145,7 @@ impl Connection {
         Err(self.no_answer(last))
     }
 
-    fn no_answer(&self, last: String) -> AdminError {
+    pub(super) fn no_answer(&self, last: String) -> AdminError {
         AdminError::NoAnswer {
             tried: self
                 .endpoints

@@ -43,6 +43,14 @@ pub enum AdminError {
         /// For what.
         waiting: String,
     },
+    /// A file.
+    #[error("can't write {}: {source}", path.display())]
+    File {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
     /// The output.
     #[error("can't write to the standard output")]
     Output(#[from] std::io::Error),
@@ -54,7 +62,7 @@ impl AdminError {
         match self {
             Self::Credentials(_) | Self::Address(_) => Exit::Usage,
             Self::Refused { .. } | Self::Unauthenticated { .. } => Exit::Failed,
-            Self::NoAnswer { .. } | Self::Output(_) => Exit::CouldNotRun,
+            Self::NoAnswer { .. } | Self::Output(_) | Self::File { .. } => Exit::CouldNotRun,
             Self::TimedOut { .. } => Exit::TimedOut,
         }
     }

@@ -1,6 +1,7 @@
 //! `mcp-v8 admin`: what operators ask of a cluster.
 
 mod args;
+mod backup;
 mod connection;
 mod engines;
 mod error;
@@ -11,7 +12,7 @@ mod print;
 mod status;
 
 pub use self::args::AdminArgs;
-use self::args::{AdminCommand, CheckCommand, EnginesCommand, MembersCommand};
+use self::args::{AdminCommand, BackupCommand, CheckCommand, EnginesCommand, MembersCommand};
 use self::connection::Connection;
 use self::error::AdminError;
 use super::Exit;
@@ -28,6 +29,21 @@ pub async fn admin(args: AdminArgs) -> anyhow::Result<Exit> {
 }
 
 async fn run(args: &AdminArgs) -> Result<Exit, AdminError> {
+    // What is done with files alone needs no cluster.
+    match &args.command {
+        AdminCommand::Backup {
+            command: BackupCommand::Verify { file },
+        } => return backup::verify(args.output, file).await,
+        AdminCommand::Backup {
+            command:
+                BackupCommand::Restore {
+                    file,
+                    directory,
+                    node_id,
+                },
+        } => return backup::restore(args.output, file, directory, node_id.as_deref()).await,
+        _ => {}
+    }
     let connection = Connection::new(args)?;
     let form = args.output;
     match &args.command {
@@ -73,6 +89,10 @@ async fn run(args: &AdminArgs) -> Result<Exit, AdminError> {
             maintenance::purge(&connection, form, member.as_deref()).await
         }
         AdminCommand::Hash { scan } => maintenance::hash(&connection, form, *scan).await,
+        AdminCommand::Backup {
+            command: BackupCommand::Save { file },
+        } => backup::save(&connection, form, file).await,
+        AdminCommand::Backup { .. } => unreachable!("done without a connection"),
         AdminCommand::Engines { command } => {
             match command.as_ref().unwrap_or(&EnginesCommand::List) {
                 EnginesCommand::List => engines::list(&connection, form).await,

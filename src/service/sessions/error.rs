@@ -4,8 +4,9 @@ use cluster::node::{ProposeError, ReadError};
 use cluster::proto::{Reason, Refused as Refusal};
 use cluster::state::{NAME_BYTES_MAX, StoreError};
 
-use super::{FileError, HeapId};
+use super::HeapId;
 use crate::error_code::ErrorCode;
+use crate::record_file::FileError;
 use crate::service::{blobs, engines};
 use crate::workers::EngineId;
 

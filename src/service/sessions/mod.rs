@@ -29,7 +29,6 @@ use tokio_util::task::TaskTracker;
 
 pub use self::error::{Error, hint};
 use self::figures::Figures;
-pub use self::file::FileError;
 pub use self::history::{Commit, CommitPage, Point, SessionInfo, SessionPage};
 pub use self::turn::{Hooks, StatefulRun, Turn};
 pub use self::types::{HeapId, MalformedHeap, Owner, Place, Run, Target};

@@ -8,9 +8,10 @@ use cluster::proto::{SessionFileCommit, SessionFileEngine, SessionFileHeader};
 use futures::{Stream, StreamExt as _};
 
 use super::commit::{Committed, Wanted, language_of};
-use super::file::{Decoder, Encoder, FileError};
+use super::file::{SessionDecoder, SessionEncoder};
 use super::owner::check_name;
 use super::{Error, HeapId, SessionInfo, Sessions};
+use crate::record_file::FileError;
 use crate::service::engines::Parts;
 use crate::workers::{EngineId, Facts};
 
@@ -40,7 +41,7 @@ impl Sessions {
             engine_id: record.engine_id.clone(),
             commits: heaps.len() as u64,
         };
-        let mut encoder = Encoder::new();
+        let mut encoder = SessionEncoder::new();
         let mut first = vec![encoder.record(Record::Header(header))];
         if with_engine {
             let id = EngineId(record.engine_id[..].try_into().map_err(|_| Error::Record)?);
@@ -100,7 +101,7 @@ impl Sessions {
     ) -> Result<SessionInfo, Error> {
         check_name(&name)?;
         let mut file = std::pin::pin!(file);
-        let mut decoder = Decoder::new();
+        let mut decoder = SessionDecoder::new();
         let mut header: Option<(SessionFileHeader, EngineId)> = None;
         let (mut heap, mut commits, mut ended) = (None, 0, false);
         while let Some(bytes) = file.next().await {

@@ -1,5 +1,6 @@
 //! Several nodes as one service: real processes on loopback, real faults.
 
+mod backup;
 mod bootstrap;
 mod certificates;
 mod faults;

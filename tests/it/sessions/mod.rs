@@ -14,6 +14,7 @@ mod transfer;
 mod twins;
 mod world;
 
+pub use cluster::until_answered;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 

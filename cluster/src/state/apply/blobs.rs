@@ -5,6 +5,7 @@
 //! | PutBlob | holders are no majority of the voters, nor is it in the bucket | NOT_DURABLE |
 //! | | no record | a record |
 //! | | a record of that size | the holders are added; those that are no nodes any more go |
+//! | | of that size, and `only` | the holders are these, and the bucket has it or not |
 //! | | of another size | EXISTS |
 //! | DeleteBlob | rows name it | WRONG_STATE, `actual` = how many |
 //! | | else | it goes, also where there is none |
@@ -37,6 +38,10 @@ pub(super) fn put<V: View>(
     });
     if record.size != command.size {
         return refuse_as(Reason::Exists, record.size);
+    }
+    if command.only {
+        record.holders.clear();
+        record.in_bucket = false;
     }
     let named: BTreeSet<u64> = record.holders.into_iter().chain(command.holders).collect();
     record.holders = Vec::with_capacity(named.len());

@@ -1,0 +1,52 @@
+//! The whole cluster as one file, and a cluster from it.
+//!
+//! A backup is a snapshot of the state with the blobs that it names. It is taken from a cluster that runs: the state
+//! is the one at an index of the log, and blobs never change.
+
+mod error;
+mod file;
+mod restore;
+mod save;
+mod schedule;
+
+use bytes::Bytes;
+use cluster::node::Cluster;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+
+pub use self::error::Error;
+pub use self::file::{Summary, verify};
+pub use self::restore::{Target, restore};
+pub use self::schedule::Schedule;
+use super::blobs::Blobs;
+
+/// Pieces that wait for whoever writes them.
+const PIECES_WAITING: usize = 4;
+
+/// Takes backups. Cheap to clone.
+#[derive(Clone)]
+pub struct Backups {
+    cluster: Cluster,
+    blobs: Blobs,
+}
+
+impl Backups {
+    /// Of a node's cluster.
+    pub fn new(cluster: Cluster, blobs: Blobs) -> Self {
+        Self { cluster, blobs }
+    }
+
+    /// The bytes of a backup as of now. The last piece is an error when it is not whole.
+    pub fn save(&self) -> ReceiverStream<Result<Bytes, Error>> {
+        let (out, pieces) = mpsc::channel(PIECES_WAITING);
+        let backups = self.clone();
+        // It ends when nobody takes its pieces any more.
+        tokio::spawn(async move {
+            if let Err(error) = save::save(&backups, &out).await {
+                // Who is gone is told nothing.
+                let _ = out.send(Err(error)).await;
+            }
+        });
+        ReceiverStream::new(pieces)
+    }
+}

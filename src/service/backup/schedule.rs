@@ -1,0 +1,109 @@
+//! Backups that are taken by themselves.
+
+use std::path::{Path, PathBuf};
+
+use futures::StreamExt as _;
+use tokio::io::AsyncWriteExt as _;
+use tokio::task::JoinHandle;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use super::{Backups, Error};
+use crate::config::BackupConfig;
+
+/// Takes backups while this node leads.
+pub struct Schedule {
+    stop: CancellationToken,
+    taking: JoinHandle<()>,
+}
+
+impl Schedule {
+    /// Begins; the first one is taken after a period.
+    pub fn start(backups: Backups, keep: BackupConfig) -> Self {
+        let stop = CancellationToken::new();
+        let stopped = stop.clone();
+        let taking = tokio::spawn(async move {
+            tokio::select! {
+                () = stopped.cancelled() => {}
+                () = take_loop(&backups, &keep) => {}
+            }
+        });
+        Self { stop, taking }
+    }
+
+    /// Ends; one that is under way is given up.
+    pub async fn close(self) {
+        self.stop.cancel();
+        if self.taking.await.is_err() {
+            tracing::error!("the loop of backups did not end well");
+        }
+    }
+}
+
+async fn take_loop(backups: &Backups, keep: &BackupConfig) {
+    let mut beat = tokio::time::interval(keep.period);
+    beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    beat.tick().await;
+    loop {
+        beat.tick().await;
+        let here = backups.cluster.node();
+        if here.is_none() || backups.cluster.leader() != here {
+            continue;
+        }
+        match take(backups, keep).await {
+            Ok(path) => tracing::info!(path = %path.display(), "a backup is taken"),
+            Err(error) => tracing::error!(%error, "no backup is taken"),
+        }
+    }
+}
+
+async fn take(backups: &Backups, keep: &BackupConfig) -> Result<PathBuf, Error> {
+    let at = |path: &Path| {
+        let path = path.to_owned();
+        move |source| Error::Io { path, source }
+    };
+    let directory = &keep.directory;
+    tokio::fs::create_dir_all(directory)
+        .await
+        .map_err(at(directory))?;
+    // Its place in the log: the names are in the order of their age, whoever takes them.
+    let index = backups.cluster.state().applied().map_or(0, |it| it.index);
+    let path = directory.join(format!("backup-{index:020}.mcpv8"));
+    let unfinished = path.with_extension("unfinished");
+    let mut file = tokio::fs::File::create(&unfinished)
+        .await
+        .map_err(at(&unfinished))?;
+    let mut pieces = backups.save();
+    while let Some(piece) = pieces.next().await {
+        file.write_all(&piece?).await.map_err(at(&unfinished))?;
+    }
+    file.sync_all().await.map_err(at(&unfinished))?;
+    tokio::fs::rename(&unfinished, &path)
+        .await
+        .map_err(at(&path))?;
+    remove_oldest(directory, keep.count)
+        .await
+        .map_err(at(directory))?;
+    Ok(path)
+}
+
+async fn remove_oldest(directory: &Path, count: usize) -> std::io::Result<()> {
+    let mut found = Vec::new();
+    let mut entries = tokio::fs::read_dir(directory).await?;
+    while let Some(entry) = entries.next_entry().await? {
+        let path = entry.path();
+        let name = entry.file_name();
+        let ours = name
+            .to_str()
+            .is_some_and(|name| name.starts_with("backup-"));
+        if ours && path.extension().is_some_and(|it| it == "mcpv8") {
+            found.push(path);
+        }
+    }
+    found.sort();
+    let excess = found.len().saturating_sub(count);
+    for path in &found[..excess] {
+        tokio::fs::remove_file(path).await?;
+    }
+    Ok(())
+}

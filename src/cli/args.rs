@@ -287,6 +287,17 @@ pub enum SessionCommand {
         #[arg(value_name = "SESSION")]
         session: String,
     },
+    /// Bring one into the engine of the server's version, by running all of its code again
+    ///
+    /// Runs that say something else than they said keep the session as it is: such as read a clock, draw random
+    /// numbers or had an `input`, which is not kept. Ends with 1 then.
+    Migrate {
+        #[arg(value_name = "SESSION")]
+        session: String,
+        /// Also with differences, and also into the engine that it lives in
+        #[arg(long)]
+        force: bool,
+    },
     /// Write one into a new file, with all that led to where it stands
     Export {
         #[arg(value_name = "SESSION")]

@@ -9,6 +9,7 @@ mod exit;
 mod health;
 mod http_client;
 mod image;
+mod migrate;
 mod report;
 mod sandbox;
 mod session;

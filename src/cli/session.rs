@@ -14,6 +14,7 @@ use super::Exit;
 use super::args::{PointArgs, SessionArgs, SessionCommand};
 use super::exec::refused;
 use super::http_client::{self, Reply};
+use super::migrate::migrate;
 use crate::wire::{
     CommitListBody, CreateSessionBody, RenameSessionBody, ResetSessionBody, SessionBody,
     SessionListBody,
@@ -80,6 +81,9 @@ pub async fn session(args: SessionArgs) -> anyhow::Result<Exit> {
             file,
             engine,
         } => server.export(&session, &file, engine).await,
+        SessionCommand::Migrate { session, force } => {
+            migrate(&server.url, &session, force, server.json).await
+        }
         SessionCommand::Import { file, session } => {
             let bytes = std::fs::read(&file);
             let bytes = bytes.with_context(|| format!("can't read {}", file.display()))?;
@@ -212,11 +216,11 @@ fn write_session(session: &SessionBody, out: &mut dyn io::Write) -> io::Result<(
     )
 }
 
-fn parse<T: DeserializeOwned>(reply: &Reply) -> anyhow::Result<T> {
+pub(super) fn parse<T: DeserializeOwned>(reply: &Reply) -> anyhow::Result<T> {
     serde_json::from_slice(&reply.body).context("the server speaks of something else")
 }
 
-fn path(session: &str, rest: &str) -> String {
+pub(super) fn path(session: &str, rest: &str) -> String {
     format!("/api/sessions/{}{rest}", escaped(session))
 }
 

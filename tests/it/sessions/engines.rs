@@ -111,6 +111,73 @@ async fn another_version_of_the_node_runs_old_sessions_in_their_engine() {
     assert_eq!(status, StatusCode::CONFLICT, "{problem}");
 }
 
+#[tokio::test]
+async fn a_session_is_migrated_when_its_runs_say_the_same_again() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = node_in(directory.path(), &[]).await;
+    for code in [
+        "let n = 40; n",
+        "n += 2; console.log('n', n)",
+        "null.x",
+        "[n, 'ü']",
+    ] {
+        node.exec(json!({"code": code, "session": "same"})).await;
+    }
+    run(&node, "other", "globalThis.x = Math.random()").await;
+    run(&node, "other", "'same'").await;
+    wait_until("the engine's bytes are kept", PATIENCE, async || {
+        let (_, engines, _) = admin(directory.path(), &["engines"]).await;
+        engines["engines"][0]["kept"] == true
+    })
+    .await;
+    node.signal(Signal::TERM);
+    node.ended().await;
+    let file = other_engine().await;
+    let other = engine_of(Some(&file)).await;
+    let flags = ["--engine-file", file.to_str().expect("text")];
+    let node = node_in(directory.path(), &flags).await;
+    let migrate = async |arguments: &[&str]| {
+        let mut command = program();
+        command.args(["session", "--json", "--url", &node.url(""), "migrate"]);
+        let ended = run_program(command.args(arguments)).await;
+        let report = serde_json::from_str(&ended.out).unwrap_or(Value::Null);
+        (ended.code, report)
+    };
+    let engine = async |session: &str| {
+        let (_, info) = get(&node, &format!("/api/sessions/{session}")).await;
+        info["engine"].clone()
+    };
+    let (code, report) = migrate(&["same"]).await;
+    assert_eq!((code, &report["runs"]), (Some(0), &json!(4)), "{report}");
+    assert_eq!(report["differences"], json!([]), "{report}");
+    assert_eq!(engine("same").await, other);
+    assert_eq!(run(&node, "same", "n").await["result"], 42);
+    let (code, report) = migrate(&["other"]).await;
+    assert_eq!(code, Some(1), "{report}");
+    assert_eq!(report["differences"][0]["number"], 1, "{report}");
+    assert_ne!(engine("other").await, other);
+    let (code, report) = migrate(&["other", "--force"]).await;
+    assert_eq!(
+        (code, &report["migrated"]),
+        (Some(0), &json!(true)),
+        "{report}"
+    );
+    assert_eq!(engine("other").await, other);
+    // Nothing is left of it, and there is nothing more to do.
+    let (code, report) = migrate(&["same"]).await;
+    assert_eq!(
+        (code, &report["migrated"]),
+        (Some(0), &json!(false)),
+        "{report}"
+    );
+    let (_, listed) = get(&node, "/api/sessions").await;
+    assert_eq!(
+        listed["sessions"].as_array().map(Vec::len),
+        Some(2),
+        "{listed}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_session_survives_a_rolling_upgrade_of_three_nodes() {
     let mut fleet = Fleet::of_three().await;

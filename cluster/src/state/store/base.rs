@@ -211,6 +211,12 @@ impl Base {
         Ok(self.database().apply_batch(batch)?)
     }
 
+    /// Writes a row alone.
+    pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.database().insert(key, value)?;
+        Ok(())
+    }
+
     /// Makes all that was written durable.
     pub fn sync(&self) -> Result<(), StoreError> {
         self.database().flush()?;

@@ -36,9 +36,6 @@ use super::table::HEADER_KEY;
 use crate::proto::{self, Reply, reply::Outcome};
 use crate::types::{Entry, LogId, SnapshotMeta, StoredMembership};
 
-/// Rows of a snapshot that are written together, in bytes.
-const INSTALL_BATCH_BYTES: usize = 1 << 20;
-
 /// The state, shared by the one that applies and all that read.
 pub(super) struct Store {
     layers: RwLock<Layers>,
@@ -313,21 +310,15 @@ fn fill(
     mut snapshot: SnapshotReader,
 ) -> Result<Header, StoreError> {
     let mut header = snapshot.header(meta)?;
-    let mut batch = sled::Batch::default();
-    let mut bytes = 0;
+    // One by one, and not synced: until `CURRENT` names it, a crash throws the whole directory away. sled frees what a
+    // write replaces in steps of a few hundred objects, and takes a step after so many operations, of which a batch of
+    // any size is one: written in batches of 1 MiB, 300 MB of rows left 4.5 GiB behind.
     while let Some((key, value)) = snapshot.next_row()? {
         header.change(&key, None, Some(&value));
-        bytes += key.len() + value.len();
-        batch.insert(&key[..], &value[..]);
-        if bytes >= INSTALL_BATCH_BYTES {
-            // Not synced: until `CURRENT` names it, a crash throws the whole directory away.
-            base.write(std::mem::take(&mut batch))?;
-            bytes = 0;
-        }
+        base.put(&key, &value)?;
     }
     snapshot.check_hash(header.hash)?;
-    batch.insert(&HEADER_KEY, header.encode());
-    base.write(batch)?;
+    base.put(&HEADER_KEY, &header.encode())?;
     base.sync()?;
     base.require_no_blobs()?;
     Ok(header)

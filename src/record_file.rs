@@ -14,9 +14,6 @@ use sha2::{Digest as _, Sha256};
 /// Of all these files.
 const VERSION: u32 = 1;
 const HEADER_BYTES: usize = 12;
-/// The longest record: a blob, and more.
-const RECORD_BYTES_MAX: u32 = (1 << 30) + (1 << 20);
-
 /// Why bytes are no such file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FileError {
@@ -26,6 +23,14 @@ pub enum FileError {
     /// A part is not what was written.
     #[error("the file is damaged, or cut")]
     Damaged,
+    /// A part is larger than it may be here.
+    #[error("the file has a part of {bytes} bytes; it may have {max}")]
+    TooLarge {
+        /// Its length.
+        bytes: usize,
+        /// The most.
+        max: usize,
+    },
     /// It did not come whole.
     #[error("the file could not be read to its end")]
     Unread,
@@ -70,6 +75,7 @@ impl Encoder {
 /// Reads records from pieces of any size.
 pub struct Decoder {
     magic: Option<[u8; 8]>,
+    record_bytes_max: usize,
     bytes: BytesMut,
     /// Of all before the record that was read last.
     before: Sha256,
@@ -78,10 +84,11 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Of a file of this kind.
-    pub fn new(magic: [u8; 8]) -> Self {
+    /// Of a file of this kind. A record that is longer than this is not waited for.
+    pub fn new(magic: [u8; 8], record_bytes_max: usize) -> Self {
         Self {
             magic: Some(magic),
+            record_bytes_max,
             bytes: BytesMut::new(),
             before: Sha256::new(),
             hash: Sha256::new(),
@@ -117,14 +124,20 @@ impl Decoder {
         let Some(mut length) = self.bytes.get(..4) else {
             return Ok(None);
         };
-        let length = length.get_u32_le();
-        if length == 0 || length > RECORD_BYTES_MAX {
+        let length = length.get_u32_le() as usize;
+        if length == 0 {
             return Err(FileError::Damaged);
         }
-        if self.bytes.len() - 4 < length as usize {
+        if length > self.record_bytes_max {
+            return Err(FileError::TooLarge {
+                bytes: length,
+                max: self.record_bytes_max,
+            });
+        }
+        if self.bytes.len() - 4 < length {
             return Ok(None);
         }
-        let taken = self.bytes.split_to(4 + length as usize).freeze();
+        let taken = self.bytes.split_to(4 + length).freeze();
         let message = M::decode(taken.slice(4..)).map_err(|_| FileError::Damaged)?;
         self.before = self.hash.clone();
         self.hash.update(&taken);
@@ -150,7 +163,7 @@ mod tests {
     const MAGIC: [u8; 8] = *b"mcpv8tst";
 
     fn read(bytes: &[u8], step: usize) -> Result<Vec<Vec<u8>>, FileError> {
-        let mut decoder = Decoder::new(MAGIC);
+        let mut decoder = Decoder::new(MAGIC, 1000);
         let mut records: Vec<Vec<u8>> = Vec::new();
         for piece in bytes.chunks(step) {
             decoder.push(piece);
@@ -185,5 +198,11 @@ mod tests {
             read(&bytes[..place], 16).expect_err("it is cut");
         }
         assert_eq!(read(b"something else", 16), Err(FileError::Foreign));
+        let long = Encoder::new(MAGIC).record(&vec![0_u8; 1001]);
+        let told = read(&long, 16).expect_err("it is longer than it may be");
+        assert!(
+            matches!(told, FileError::TooLarge { max: 1000, .. }),
+            "{told}"
+        );
     }
 }

@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::LogFormat;
 
-/// Starts the log. `RUST_LOG` decides what is in it, else `level`; the libraries of MCP and Raft are left
-/// out then but for their errors, since they tell of every request and every step.
+/// Starts the log. `RUST_LOG` decides what is in it, else `level`; the libraries of MCP, Raft and
+/// S3 are left out then but for their errors, since they tell of every request, step and missing role.
 ///
 /// A second call changes nothing, so tests in one process may all call it.
 pub fn start(format: LogFormat, level: &str) {
@@ -16,7 +16,11 @@ pub fn start(format: LogFormat, level: &str) {
         .filter(|asked| !asked.is_empty());
     let filter = asked
         .and_then(|asked| EnvFilter::try_new(asked).ok())
-        .unwrap_or_else(|| EnvFilter::new(format!("{level},rmcp=error,openraft=error")));
+        .unwrap_or_else(|| {
+            EnvFilter::new(format!(
+                "{level},rmcp=error,openraft=error,aws_config=error"
+            ))
+        });
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr);

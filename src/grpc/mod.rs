@@ -39,6 +39,7 @@ pub fn routes(
     tags: &Tags,
     blobs: &Blobs,
     engines: &Engines,
+    backups: &Backups,
 ) -> Routes {
     Routes::new(AdminServer::new(AdminService::new(
         cluster.clone(),
@@ -46,10 +47,7 @@ pub fn routes(
         engines.clone(),
     )))
     .add_service(TagsServer::new(TagsService::new(tags.clone())))
-    .add_service(BackupServer::new(BackupService::new(Backups::new(
-        cluster.clone(),
-        blobs.clone(),
-    ))))
+    .add_service(BackupServer::new(BackupService::new(backups.clone())))
     .add_service(BlobsServer::new(BlobsService::new(blobs.clone())))
     .add_service(
         ForwardServer::new(ForwardService::new(executions.clone()))

@@ -73,11 +73,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let sessions = sessions(&config, &cluster, &engines, &blobs, directory)?;
     let executions = Executions::new(runs.clone(), cluster.clone(), sessions.clone());
     let tags = Tags::new(cluster.clone());
-    let schedule = config.backup.clone().map(|keep| {
-        let backups = Backups::new(cluster.clone(), blobs.clone());
-        Schedule::start(backups, keep)
-    });
-    cluster.serve(grpc::routes(&cluster, &executions, &tags, &blobs, &engines));
+    let backups = Backups::new(cluster.clone(), blobs.clone());
+    let schedule = config.backup.clone();
+    let schedule = schedule.map(|keep| Schedule::start(backups.clone(), keep));
+    cluster.serve(grpc::routes(
+        &cluster,
+        &executions,
+        &tags,
+        &blobs,
+        &engines,
+        &backups,
+    ));
     if let Some(address) = cluster.local_address() {
         tracing::info!(%address, node = %cluster.name(), "listening for other nodes");
     }

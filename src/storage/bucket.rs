@@ -156,7 +156,7 @@ impl Bucket {
             bucket: self.name.clone(),
             doing: Doing::Writing,
             key: self.key(key),
-            source: error.into(),
+            cause: error.into(),
         })?;
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.put_body(key, body, bytes, sha256).await
@@ -277,12 +277,12 @@ impl Bucket {
         BucketError::new(&self.name, doing, &self.key(key), error)
     }
 
-    fn broken(&self, key: &str, bytes: usize, source: Option<super::Cause>) -> BucketError {
+    fn broken(&self, key: &str, bytes: usize, cause: Option<super::Cause>) -> BucketError {
         BucketError::Broken {
             bucket: self.name.clone(),
             key: self.key(key),
             bytes,
-            source,
+            cause,
         }
     }
 }

@@ -54,7 +54,10 @@ pub enum BucketError {
         code: String,
     },
     /// There are no credentials, or the request can't be made with what is configured.
-    #[error("no request to {doing} {key:?} in bucket {bucket} can be made: {source}")]
+    #[error(
+        "no request to {doing} {key:?} in bucket {bucket} can be made ({cause}): look at AWS_REGION, \
+         AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+    )]
     NotSent {
         /// Its name.
         bucket: String,
@@ -63,10 +66,10 @@ pub enum BucketError {
         /// With which object.
         key: String,
         /// Why.
-        source: Cause,
+        cause: Cause,
     },
     /// The server can't be reached, or does not answer in time; this often.
-    #[error("S3 does not answer: can't {doing} {key:?} in bucket {bucket}: {source}")]
+    #[error("S3 does not answer: can't {doing} {key:?} in bucket {bucket}: {cause}")]
     Unavailable {
         /// Its name.
         bucket: String,
@@ -75,7 +78,7 @@ pub enum BucketError {
         /// With which object.
         key: String,
         /// Why.
-        source: Cause,
+        cause: Cause,
     },
     /// The server answered something else.
     #[error("S3 can't {doing} {key:?} in bucket {bucket} ({code}): {message}")]
@@ -101,7 +104,7 @@ pub enum BucketError {
         /// How many bytes came.
         bytes: usize,
         /// Why, where that is known.
-        source: Option<Cause>,
+        cause: Option<Cause>,
     },
 }
 
@@ -132,7 +135,7 @@ impl BucketError {
                         bucket,
                         doing,
                         key,
-                        source: format!("{code}: {message}").into(),
+                        cause: format!("{code}: {message}").into(),
                     },
                     _ => Self::Refused {
                         bucket,
@@ -147,21 +150,21 @@ impl BucketError {
                 bucket,
                 doing,
                 key,
-                source: innermost(error),
+                cause: innermost(error),
             },
             SdkError::DispatchFailure(ref failure) if failure.is_other() || failure.is_user() => {
                 Self::NotSent {
                     bucket,
                     doing,
                     key,
-                    source: innermost(error),
+                    cause: innermost(error),
                 }
             }
             _ => Self::Unavailable {
                 bucket,
                 doing,
                 key,
-                source: innermost(error),
+                cause: innermost(error),
             },
         }
     }

@@ -33,8 +33,8 @@ async fn help_and_version_go_to_the_standard_output() {
 async fn a_flag_that_is_not_known_is_refused() {
     for flag in [
         "--directory=/tmp/x",
-        "--s3-bucket=x",
-        "--cache-dir=/tmp/x",
+        "--s3-buckets=x",
+        "--heap-dir=/tmp/x",
         "--htpp-port=1",
     ] {
         let ended = run(program().arg(flag)).await;

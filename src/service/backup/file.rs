@@ -18,6 +18,9 @@ pub(super) const MAGIC: [u8; 8] = *b"mcpv8bak";
 /// State and blobs are cut into such pieces.
 pub(super) const PIECE_BYTES: usize = 1 << 20;
 
+/// A piece, and what is around it.
+const RECORD_BYTES_MAX: usize = PIECE_BYTES + 4096;
+
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Summary {
@@ -144,7 +147,7 @@ impl<'a> Records<'a> {
         Ok(Self {
             path,
             file,
-            decoder: Decoder::new(MAGIC),
+            decoder: Decoder::new(MAGIC, RECORD_BYTES_MAX),
             piece: vec![0; PIECE_BYTES],
         })
     }

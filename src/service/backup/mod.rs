@@ -9,9 +9,11 @@ mod restore;
 mod save;
 mod schedule;
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use cluster::node::Cluster;
-use tokio::sync::mpsc;
+use tokio::sync::{Mutex, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 
 pub use self::error::Error;
@@ -28,12 +30,18 @@ const PIECES_WAITING: usize = 4;
 pub struct Backups {
     cluster: Cluster,
     blobs: Blobs,
+    /// One is taken at a time: each is a copy of the state on this node's disk.
+    taking: Arc<Mutex<()>>,
 }
 
 impl Backups {
     /// Of a node's cluster.
     pub fn new(cluster: Cluster, blobs: Blobs) -> Self {
-        Self { cluster, blobs }
+        Self {
+            cluster,
+            blobs,
+            taking: Arc::default(),
+        }
     }
 
     /// The bytes of a backup as of now. The last piece is an error when it is not whole.
@@ -42,6 +50,7 @@ impl Backups {
         let backups = self.clone();
         // It ends when nobody takes its pieces any more.
         tokio::spawn(async move {
+            let _place = backups.taking.lock().await;
             if let Err(error) = save::save(&backups, &out).await {
                 // Who is gone is told nothing.
                 let _ = out.send(Err(error)).await;

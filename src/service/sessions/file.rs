@@ -34,8 +34,9 @@ impl SessionEncoder {
 pub(super) struct SessionDecoder(Decoder);
 
 impl SessionDecoder {
-    pub fn new() -> Self {
-        Self(Decoder::new(MAGIC))
+    /// A part of the file is in memory while it is read.
+    pub fn new(record_bytes_max: usize) -> Self {
+        Self(Decoder::new(MAGIC, record_bytes_max))
     }
 
     /// Takes more bytes.

@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::node::Cluster;
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 pub use self::error::{Error, hint};
@@ -56,6 +57,8 @@ struct Inner {
     scratch: PathBuf,
     warm: Warm,
     figures: Figures,
+    /// Who brings a session from a file.
+    imports: Semaphore,
     tasks: TaskTracker,
 }
 
@@ -82,6 +85,7 @@ impl Sessions {
                 blobs,
                 limits,
                 scratch,
+                imports: Semaphore::new(transfer::IMPORTS_MAX),
                 tasks: TaskTracker::new(),
             }),
         })

@@ -15,6 +15,14 @@ use crate::record_file::FileError;
 use crate::service::engines::Parts;
 use crate::workers::{EngineId, Facts};
 
+/// So many imports are under way at a time; the others wait.
+pub(super) const IMPORTS_MAX: usize = 2;
+/// A file of which nothing comes for so long is given up.
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+/// Program and base image of an engine, compressed, are smaller.
+const ENGINE_BYTES_MAX: usize = 256 << 20;
+/// What a record has beside its delta or its engine: code and reply, which have limits of their own.
+const RECORD_REST: usize = 64 << 20;
 /// After the last commit the session is made in this time.
 const MAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -100,11 +108,18 @@ impl Sessions {
         principal: &str,
     ) -> Result<SessionInfo, Error> {
         check_name(&name)?;
+        let inner = &self.inner;
+        let _place = inner.imports.acquire().await.expect("it is never closed");
+        let delta = usize::try_from(inner.limits.delta_bytes_max).unwrap_or(usize::MAX);
+        let mut decoder = SessionDecoder::new(delta.max(ENGINE_BYTES_MAX) + RECORD_REST);
         let mut file = std::pin::pin!(file);
-        let mut decoder = SessionDecoder::new();
         let mut header: Option<(SessionFileHeader, EngineId)> = None;
         let (mut heap, mut commits, mut ended) = (None, 0, false);
-        while let Some(bytes) = file.next().await {
+        loop {
+            let next = tokio::time::timeout(SILENCE_MAX, file.next()).await;
+            let Some(bytes) = next.map_err(|_| FileError::Unread)? else {
+                break;
+            };
             decoder.push(&bytes.map_err(|_| FileError::Unread)?);
             while let Some(record) = decoder.next()? {
                 match (record, &header) {

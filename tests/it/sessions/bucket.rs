@@ -1,11 +1,11 @@
 //! A bucket keeps everything: what is lost is a node's directory, and nothing else.
 
 use std::path::Path;
-use std::time::Duration;
 
 use reqwest::StatusCode;
 use rustix::process::Signal;
 use serde_json::json;
+use tokio::process::Command;
 
 use super::cluster::until_answered;
 use super::{get, run, said};
@@ -13,18 +13,18 @@ use crate::cluster::fleet::Fleet;
 use crate::support::s3_server::{BUCKET, S3Server, SECRET};
 use crate::support::{Node, program, run as run_program, wait_until};
 
-/// A node whose directory is this one.
-async fn node(server: &S3Server, directory: &Path, flags: &[&str]) -> Node {
+/// The program with a bucket, and a directory that is this one.
+fn command(server: &S3Server, bucket: &str, directory: &Path) -> Command {
     let mut command = program();
     command.envs(server.environment());
-    command.args([
-        "--http-port",
-        "0",
-        "--s3-bucket",
-        BUCKET,
-        "--directory-path",
-    ]);
-    command.arg(directory).args(flags);
+    command.args(["--http-port", "0", "--s3-bucket", bucket]);
+    command.arg("--directory-path").arg(directory);
+    command
+}
+
+async fn node(server: &S3Server, directory: &Path, flags: &[&str]) -> Node {
+    let mut command = command(server, BUCKET, directory);
+    command.args(flags);
     Node::spawn(command, 1).await
 }
 
@@ -96,16 +96,7 @@ async fn a_bucket_belongs_to_one_living_cluster() {
     run(&node_1, "mine", "1").await;
     archived(&node_1).await;
     let second = tempfile::tempdir().expect("a directory");
-    let mut command = program();
-    command.envs(server.environment());
-    command.args([
-        "--http-port",
-        "0",
-        "--s3-bucket",
-        BUCKET,
-        "--directory-path",
-    ]);
-    let ended = run_program(command.arg(second.path())).await;
+    let ended = run_program(&mut command(&server, BUCKET, second.path())).await;
     assert_eq!(ended.code, Some(3), "{ended:?}");
     assert!(ended.err.contains("lives and uses the bucket"), "{ended:?}");
     // Another prefix is another place.
@@ -121,17 +112,8 @@ async fn what_is_wrong_with_the_bucket_is_told_at_the_start() {
     let server = S3Server::start(objects.path()).await;
     let start = async |bucket: &str, secret: &str| {
         let directory = tempfile::tempdir().expect("a directory");
-        let mut command = program();
-        command.envs(server.environment());
-        command.env("AWS_SECRET_ACCESS_KEY", secret);
-        command.args([
-            "--http-port",
-            "0",
-            "--s3-bucket",
-            bucket,
-            "--directory-path",
-        ]);
-        run_program(command.arg(directory.path())).await
+        let mut command = command(&server, bucket, directory.path());
+        run_program(command.env("AWS_SECRET_ACCESS_KEY", secret)).await
     };
     let ended = start("nobodys", SECRET).await;
     assert_eq!(ended.code, Some(3), "{ended:?}");
@@ -154,10 +136,15 @@ async fn a_bucket_that_fails_loses_nothing() {
     // A few failures are not seen.
     server.refuse(2);
     run(&node_1, "s", LARGE).await;
-    server.delay(Duration::from_millis(200));
-    run(&node_1, "s", &LARGE.replace("var big", "var more")).await;
-    server.delay(Duration::ZERO);
-    assert!(server.hit() > 2);
+    // A slow one is waited for.
+    server.hold(true);
+    let code = LARGE.replace("var big", "var more");
+    let slow = run(&node_1, "s", &code);
+    let until_held = async {
+        wait_until("a blob to be held up", async || server.hit() > 2).await;
+        server.hold(false);
+    };
+    tokio::join!(slow, until_held);
     // One that goes on is: the run is not kept, and the session stands where it stood.
     server.refuse(u32::MAX);
     let body = json!({"code": LARGE.replace("big", "lost"), "session": "s"});

@@ -4,8 +4,7 @@ use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use http_body_util::BodyExt as _;
 use hyper::body::{Bytes, Incoming};
@@ -15,6 +14,7 @@ use hyper_util::rt::TokioIo;
 use s3s::auth::SimpleAuth;
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub const KEY: &str = "an-access-key";
@@ -35,8 +35,8 @@ pub struct Faults {
     refuse: AtomicU32,
     /// so many answers break off in the middle of their bodies,
     cut: AtomicU32,
-    /// and each waits for so long.
-    delay_ms: AtomicU64,
+    /// and those for blobs wait until this is over.
+    held: watch::Sender<bool>,
     hit: AtomicU32,
 }
 
@@ -85,10 +85,9 @@ impl S3Server {
         self.faults.cut.store(answers, Ordering::SeqCst);
     }
 
-    /// Every request waits from now on.
-    pub fn delay(&self, delay: Duration) {
-        let delay = u64::try_from(delay.as_millis()).expect("short");
-        self.faults.delay_ms.store(delay, Ordering::SeqCst);
+    /// Requests for blobs wait from now on, or go on.
+    pub fn hold(&self, held: bool) {
+        self.faults.held.send_replace(held);
     }
 
     /// How many requests were hurt.
@@ -131,10 +130,11 @@ async fn answer(
             })
             .is_ok()
     };
-    let delay = faults.delay_ms.load(Ordering::SeqCst);
-    if delay > 0 {
+    let mut held = faults.held.subscribe();
+    if *held.borrow_and_update() && request.uri().path().contains("/blobs/") {
         faults.hit.fetch_add(1, Ordering::SeqCst);
-        tokio::time::sleep(Duration::from_millis(delay)).await;
+        let ended = held.wait_for(|held| !held).await;
+        ended.expect("the server has the sender");
     }
     if one_less(&faults.refuse) {
         faults.hit.fetch_add(1, Ordering::SeqCst);

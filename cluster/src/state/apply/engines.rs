@@ -33,43 +33,37 @@ pub(super) fn put<V: View>(
         && limits::text(&command.v8_version)
         && limits::text(&command.cpu_baseline)
         && limits::optional_blob_hash(&command.worker_blob)
-        && limits::optional_blob_hash(&command.base_image_blob);
+        && limits::optional_blob_hash(&command.base_image_blob)
+        // Half an engine is none.
+        && command.worker_blob.is_empty() == command.base_image_blob.is_empty();
     require(fits, Reason::Invalid)?;
-    if let Some(known) = get(rows, &command.id)? {
+    let known = get(rows, &command.id)?;
+    if let Some(known) = &known {
         let same =
             known.v8_version == command.v8_version && known.cpu_baseline == command.cpu_baseline;
         require(same, Reason::Exists)?;
-        let asks_nothing = command.worker_blob.is_empty() && command.base_image_blob.is_empty();
-        let has_bytes = !known.worker_blob.is_empty() && !known.base_image_blob.is_empty();
-        if asks_nothing || has_bytes {
-            // Compressed by another version the same engine has other blobs.
+        // Compressed by another version the same engine has other blobs.
+        if command.worker_blob.is_empty() || !known.worker_blob.is_empty() {
             return Ok(done());
         }
-        blobs::refer(rows, &command.worker_blob)?;
-        blobs::refer(rows, &command.base_image_blob)?;
-        let record = EngineRecord {
-            worker_blob: command.worker_blob,
-            base_image_blob: command.base_image_blob,
-            v8_flags: command.v8_flags,
-            constants_used: command.constants_used,
-            ..known
-        };
-        rows.put(table::engine(&record.id), &record)?;
-        return Ok(done());
     }
     blobs::refer(rows, &command.worker_blob)?;
     blobs::refer(rows, &command.base_image_blob)?;
-    let record = EngineRecord {
+    let known = known.unwrap_or_else(|| EngineRecord {
         id: command.id,
         v8_version: command.v8_version,
         cpu_baseline: command.cpu_baseline,
-        worker_blob: command.worker_blob,
-        base_image_blob: command.base_image_blob,
         state: EngineState::Allowed.into(),
         created_ms: context.time_ms,
         principal: context.principal.to_owned(),
+        ..EngineRecord::default()
+    });
+    let record = EngineRecord {
+        worker_blob: command.worker_blob,
+        base_image_blob: command.base_image_blob,
         v8_flags: command.v8_flags,
         constants_used: command.constants_used,
+        ..known
     };
     rows.put(table::engine(&record.id), &record)?;
     Ok(done())

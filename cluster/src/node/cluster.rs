@@ -274,6 +274,12 @@ impl Cluster {
         &self.0.socket
     }
 
+    /// Whether this node leads, as far as it knows.
+    pub fn leads(&self) -> bool {
+        let here = self.node();
+        here.is_some() && self.leader() == here
+    }
+
     /// The cluster that it belongs to, once it does.
     pub fn cluster_id(&self) -> Option<ClusterId> {
         self.0.core.home.marker().cluster_id()

@@ -96,11 +96,6 @@ impl Keeper {
         }
     }
 
-    fn leads(&self) -> bool {
-        let here = self.cluster.node();
-        here.is_some() && self.cluster.leader() == here
-    }
-
     async fn last_round(&mut self) -> Result<(), Error> {
         self.round().await?;
         let voters = self.cluster.state().membership();
@@ -112,7 +107,7 @@ impl Keeper {
     }
 
     async fn round(&mut self) -> Result<(), Error> {
-        let cluster_id = self.cluster.cluster_id().filter(|_| self.leads());
+        let cluster_id = self.cluster.cluster_id().filter(|_| self.cluster.leads());
         let Some(cluster_id) = cluster_id else {
             self.lead = None;
             self.figures.index.set(0);

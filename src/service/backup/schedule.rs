@@ -46,8 +46,7 @@ async fn take_loop(backups: &Backups, keep: &BackupConfig) {
     beat.tick().await;
     loop {
         beat.tick().await;
-        let here = backups.cluster.node();
-        if here.is_none() || backups.cluster.leader() != here {
+        if !backups.cluster.leads() {
             continue;
         }
         match take(backups, keep).await {

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::sync::Weak;
 use std::time::{Duration, Instant};
 
-use cluster::node::Cluster;
 use cluster::proto::command::Kind;
 use cluster::proto::{BlobRecord, PutBlob};
 use cluster::state::PAGE_ROWS_MAX;
@@ -79,7 +78,7 @@ impl Blobs {
             }
         }
         if let Some(bucket) = &self.0.bucket
-            && leads(&self.0.cluster)
+            && self.0.cluster.leads()
             && self.owns(bucket).await
         {
             self.sweep(&bucket.blobs, GRACE, &mut upkeep).await?;
@@ -181,9 +180,4 @@ impl Blobs {
         cluster.propose(Kind::PutBlob(put), "", deadline).await?;
         Ok(())
     }
-}
-
-fn leads(cluster: &Cluster) -> bool {
-    let here = cluster.node();
-    here.is_some() && cluster.leader() == here
 }

@@ -125,11 +125,17 @@ pub enum ErrorCode {
     HeapDamaged,
     /// What a run changed could not be kept on enough nodes; nothing is kept of the run.
     NotDurable,
+    /// No such task, or it is no longer kept.
+    TaskNotFound,
+    /// The task has ended, or has not, and so this can't be done to it.
+    TaskState,
+    /// There are too many tasks, or they come too fast; none was made.
+    TooManyTasks,
 }
 
 impl ErrorCode {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 57] = [
+    pub const ALL: [Self; 60] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::UnsupportedMediaType,
@@ -187,6 +193,9 @@ impl ErrorCode {
         Self::EngineUnavailable,
         Self::HeapDamaged,
         Self::NotDurable,
+        Self::TaskNotFound,
+        Self::TaskState,
+        Self::TooManyTasks,
     ];
 
     /// The code as callers see it.
@@ -249,6 +258,9 @@ impl ErrorCode {
             Self::EngineUnavailable => "engine_unavailable",
             Self::HeapDamaged => "heap_damaged",
             Self::NotDurable => "not_durable",
+            Self::TaskNotFound => "task_not_found",
+            Self::TaskState => "task_state",
+            Self::TooManyTasks => "too_many_tasks",
         }
     }
 
@@ -312,6 +324,9 @@ impl ErrorCode {
             Self::EngineUnavailable => "The heap's engine is not available",
             Self::HeapDamaged => "The heap can't be restored",
             Self::NotDurable => "What the run changed could not be kept",
+            Self::TaskNotFound => "There is no such task",
+            Self::TaskState => "The task does not stand so that this could be done",
+            Self::TooManyTasks => "There are too many tasks",
         }
     }
 
@@ -327,6 +342,7 @@ impl ErrorCode {
             | Self::TagNotFound
             | Self::NodeNotFound
             | Self::SessionNotFound
+            | Self::TaskNotFound
             | Self::HeapNotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::NotAcceptable => 406,
@@ -334,12 +350,13 @@ impl ErrorCode {
             | Self::SessionsOff
             | Self::SessionExists
             | Self::HeapMismatch
+            | Self::TaskState
             | Self::EngineUnavailable => 409,
             Self::ExecutionLost => 410,
             Self::BodyTooLarge | Self::CodeTooLarge | Self::TagTooLarge => 413,
             Self::UnsupportedMediaType => 415,
             Self::IdempotencyConflict => 422,
-            Self::QueueFull | Self::Overloaded => 429,
+            Self::QueueFull | Self::Overloaded | Self::TooManyTasks => 429,
             Self::Internal | Self::HeapDamaged => 500,
             Self::Draining
             | Self::Unavailable
@@ -404,7 +421,9 @@ impl ErrorCode {
             | Self::SessionNotFound
             | Self::SessionExists
             | Self::HeapNotFound
-            | Self::HeapMismatch => -32602,
+            | Self::HeapMismatch
+            | Self::TaskNotFound
+            | Self::TaskState => -32602,
             _ => -32603,
         }
     }
@@ -435,7 +454,7 @@ mod tests {
             let json = serde_json::to_string(&code).expect("a plain enum");
             assert_eq!(json, format!("\"{}\"", code.as_str()));
         }
-        assert_eq!(ErrorCode::NotDurable as usize + 1, ErrorCode::ALL.len());
+        assert_eq!(ErrorCode::TooManyTasks as usize + 1, ErrorCode::ALL.len());
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! * `log` keeps log, vote and committed index in files; `state` keeps what `apply` computes, in sled.
 //! * `archive` is what is kept outside of the cluster, and how a new one begins with it.
 //! * `peers` has the authenticated channels between nodes; `leader` what only the leader does.
+//! * `schedule` has the times at which tasks come again.
 //!
 //! It knows nothing of V8, HTTP, MCP or blob stores. DESIGN.md tells how a write and a read go.
 
@@ -19,5 +20,6 @@ pub mod node;
 pub mod peers;
 pub mod proto;
 pub mod raft;
+pub mod schedule;
 pub mod state;
 pub mod types;

@@ -93,23 +93,26 @@ pub async fn exec(
     body: Result<Bytes, BytesRejection>,
 ) -> Result<Response, Problem> {
     let mut request = body::parse(&headers, &uri, body)?.into_request(String::new())?;
-    if let Some(key) = header_key(&headers)? {
-        if request
-            .idempotency_key
-            .as_ref()
-            .is_some_and(|other| *other != key)
-        {
-            let detail = "the header Idempotency-Key and the field idempotency_key differ";
-            return Err(Problem::invalid("idempotency_key", detail));
-        }
-        request.idempotency_key = Some(key);
-    }
+    take_key(&headers, &mut request.idempotency_key)?;
     let prefer = Prefer::of(&headers);
     if prefer.respond_async {
         return Ok(respond_async(&state.executions, request, prefer.wait).await?);
     }
     let executed = state.executions.execute(request).await?;
     Ok(ended(executed.execution, executed.replayed))
+}
+
+/// Takes the header's key, which may stand in the body too.
+pub fn take_key(headers: &HeaderMap, key: &mut Option<String>) -> Result<(), Problem> {
+    let Some(given) = header_key(headers)? else {
+        return Ok(());
+    };
+    if key.as_ref().is_some_and(|other| *other != given) {
+        let detail = "the header Idempotency-Key and the field idempotency_key differ";
+        return Err(Problem::invalid("idempotency_key", detail));
+    }
+    *key = Some(given);
+    Ok(())
 }
 
 /// The header's key; the draft of its standard has it in quotes, most clients don't.

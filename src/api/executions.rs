@@ -48,6 +48,18 @@ pub struct WaitQuery {
     wait: Option<f64>,
 }
 
+impl WaitQuery {
+    /// How long that is.
+    pub fn wait(&self) -> Result<Duration, Problem> {
+        let wait_secs = self.wait.unwrap_or(0.0);
+        if !(0.0..=WAIT_MAX.as_secs_f64()).contains(&wait_secs) {
+            let detail = format!("wait is 0 to {} seconds", WAIT_MAX.as_secs());
+            return Err(Problem::invalid("wait", detail).hint("ask again when the reply comes"));
+        }
+        Ok(Duration::from_secs_f64(wait_secs))
+    }
+}
+
 /// Which part of the output.
 #[derive(Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -124,13 +136,7 @@ pub async fn get(
 ) -> Result<Json<ExecutionBody>, Problem> {
     let id = execution_id(&id)?;
     let query: WaitQuery = body::query(&uri)?;
-    let wait_secs = query.wait.unwrap_or(0.0);
-    if !(0.0..=WAIT_MAX.as_secs_f64()).contains(&wait_secs) {
-        let detail = format!("wait is 0 to {} seconds", WAIT_MAX.as_secs());
-        return Err(Problem::invalid("wait", detail).hint("ask again when the reply comes"));
-    }
-    let wait = Duration::from_secs_f64(wait_secs);
-    let execution = state.executions.get(&id, wait).await?;
+    let execution = state.executions.get(&id, query.wait()?).await?;
     Ok(Json(execution.into()))
 }
 
@@ -152,26 +158,28 @@ pub async fn output(
 ) -> Result<Json<OutputBody>, Problem> {
     let id = execution_id(&id)?;
     let query: PageQuery = body::query(&uri)?;
-    let part = part(&query)?;
+    let part = query.part()?;
     let (page, status) = state.executions.output(&id, part).await?;
     Ok(Json(OutputBody::new(&id, page, status)))
 }
 
-/// Which part that is. Bytes are asked for by either of their parameters, and then lines by none.
-fn part(query: &PageQuery) -> Result<OutputQuery, Problem> {
-    if query.byte_offset.is_none() && query.byte_limit.is_none() {
-        let offset = within("line_offset", query.line_offset, 1, u64::MAX)?;
-        let limit = within("line_limit", query.line_limit, LINE_LIMIT, LINE_LIMIT_MAX)?;
-        return Ok(OutputQuery::Lines { offset, limit });
+impl PageQuery {
+    /// Which part that is. Bytes are asked for by either of their parameters, and then lines by none.
+    pub fn part(&self) -> Result<OutputQuery, Problem> {
+        if self.byte_offset.is_none() && self.byte_limit.is_none() {
+            let offset = within("line_offset", self.line_offset, 1, u64::MAX)?;
+            let limit = within("line_limit", self.line_limit, LINE_LIMIT, LINE_LIMIT_MAX)?;
+            return Ok(OutputQuery::Lines { offset, limit });
+        }
+        if self.line_offset.is_some() || self.line_limit.is_some() {
+            let detail = "a page is by lines or by bytes, not by both";
+            return Err(Problem::invalid("byte_offset", detail));
+        }
+        Ok(OutputQuery::Bytes {
+            offset: self.byte_offset.unwrap_or(0),
+            limit: within("byte_limit", self.byte_limit, BYTE_LIMIT, BYTE_LIMIT_MAX)?,
+        })
     }
-    if query.line_offset.is_some() || query.line_limit.is_some() {
-        let detail = "a page is by lines or by bytes, not by both";
-        return Err(Problem::invalid("byte_offset", detail));
-    }
-    Ok(OutputQuery::Bytes {
-        offset: query.byte_offset.unwrap_or(0),
-        limit: within("byte_limit", query.byte_limit, BYTE_LIMIT, BYTE_LIMIT_MAX)?,
-    })
 }
 
 fn within(name: &str, given: Option<u64>, default: u64, max: u64) -> Result<u64, Problem> {
@@ -210,7 +218,7 @@ mod tests {
 
     fn asked(query: &str) -> Result<OutputQuery, Problem> {
         let uri: Uri = format!("/x?{query}").parse().expect("a URI");
-        part(&body::query(&uri)?)
+        body::query::<PageQuery>(&uri)?.part()
     }
 
     #[test]

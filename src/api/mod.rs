@@ -19,6 +19,7 @@ mod readiness;
 mod routes;
 mod sessions;
 mod tags;
+mod tasks;
 
 use std::any::Any;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::error_code::ErrorCode;
 use crate::service::executions::Executions;
 use crate::service::sessions::Sessions;
 use crate::service::tags::Tags;
+use crate::service::tasks::Tasks;
 use crate::workers::Workers;
 
 /// What the handlers need.
@@ -48,6 +50,8 @@ pub struct ApiState {
     pub sessions: Option<Sessions>,
     /// The tags.
     pub tags: Tags,
+    /// The tasks.
+    pub tasks: Tasks,
     /// The processes behind them, for reports only.
     pub workers: Workers,
     /// The configuration.

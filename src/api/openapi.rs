@@ -11,7 +11,7 @@ use utoipa::{Modify, OpenApi};
 
 use super::problem::{CONTENT_TYPE, Problem};
 use super::routes::{COMMON_ERRORS, ROUTES};
-use super::{about, events, exec, executions, health, sessions, tags};
+use super::{about, events, exec, executions, health, sessions, tags, tasks};
 use crate::error_code::ErrorCode;
 use crate::wire::{GapBody, LineBody};
 
@@ -30,6 +30,7 @@ use crate::wire::{GapBody, LineBody};
     tags(
         (name = "executions", description = "Code and what came of it"),
         (name = "sessions", description = "JavaScript worlds that stay from run to run"),
+        (name = "tasks", description = "Code that runs whatever becomes of nodes"),
         (name = "tags", description = "Small JSON values that all nodes share"),
         (name = "operations", description = "The node itself"),
     ),
@@ -49,6 +50,12 @@ use crate::wire::{GapBody, LineBody};
         sessions::delete,
         sessions::export,
         sessions::import,
+        tasks::create,
+        tasks::list,
+        tasks::get,
+        tasks::log,
+        tasks::cancel,
+        tasks::delete,
         tags::list,
         tags::get,
         tags::put,

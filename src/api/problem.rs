@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::error_code::ErrorCode;
-use crate::service::{run, sessions, tags};
+use crate::service::{run, sessions, tags, tasks};
 use crate::wire::Invalid;
 
 /// An error of a request, as RFC 9457 has it.
@@ -140,6 +140,24 @@ impl From<tags::Error> for Problem {
     fn from(error: tags::Error) -> Self {
         if error.code() == ErrorCode::Internal {
             tracing::error!(%error, "a tag could not be served");
+        }
+        let mut problem = Self::new(error.code(), error.to_string())
+            .hint(error.hint())
+            .in_field(error.field().map(str::to_owned));
+        problem.retry_after_ms = error.retry_after_ms();
+        problem
+    }
+}
+
+impl From<tasks::Error> for Problem {
+    fn from(error: tasks::Error) -> Self {
+        match error {
+            tasks::Error::Run(error) => return error.into(),
+            tasks::Error::Session(error) => return error.into(),
+            _ => {}
+        }
+        if error.code() == ErrorCode::Internal {
+            tracing::error!(%error, "a task could not be served");
         }
         let mut problem = Self::new(error.code(), error.to_string())
             .hint(error.hint())

@@ -1,6 +1,6 @@
 use axum::routing::{MethodRouter, delete, get, post, put};
 
-use super::{ApiState, about, events, exec, executions, health, sessions, tags};
+use super::{ApiState, about, events, exec, executions, health, sessions, tags, tasks};
 use crate::error_code::ErrorCode;
 
 /// One route: the router and its document are both made from this.
@@ -119,6 +119,41 @@ const TAG_PUT_ERRORS: &[ErrorCode] = &[
     ErrorCode::OutcomeUnknown,
 ];
 
+const TASK_CREATE_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::InvalidJson,
+    ErrorCode::LimitTooLarge,
+    ErrorCode::BodyTooLarge,
+    ErrorCode::CodeTooLarge,
+    ErrorCode::IdempotencyConflict,
+    ErrorCode::TooManyTasks,
+    ErrorCode::SessionsOff,
+    ErrorCode::NotDurable,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Lagging,
+    ErrorCode::Overloaded,
+    ErrorCode::OutcomeUnknown,
+];
+const TASK_READ_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::TaskNotFound,
+    ErrorCode::NotDurable,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Lagging,
+];
+const TASK_WRITE_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::TaskNotFound,
+    ErrorCode::TaskState,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Lagging,
+    ErrorCode::Overloaded,
+    ErrorCode::OutcomeUnknown,
+];
+
 /// All routes of the API.
 pub const ROUTES: &[Route] = &[
     Route {
@@ -214,6 +249,51 @@ pub const ROUTES: &[Route] = &[
         path: "/api/sessions/{name}/import",
         handler: || post(sessions::import),
         errors: SESSION_IMPORT_ERRORS,
+    },
+    Route {
+        method: "post",
+        path: "/api/tasks",
+        handler: || post(tasks::create),
+        errors: TASK_CREATE_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/tasks",
+        handler: || get(tasks::list),
+        errors: TASK_READ_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/tasks/{id}",
+        handler: || get(tasks::get),
+        errors: TASK_READ_ERRORS,
+    },
+    Route {
+        method: "delete",
+        path: "/api/tasks/{id}",
+        handler: || delete(tasks::delete),
+        errors: TASK_WRITE_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/tasks/{id}/log",
+        handler: || get(tasks::log),
+        errors: &[
+            ErrorCode::InvalidRequest,
+            ErrorCode::TaskNotFound,
+            ErrorCode::ExecutionNotFound,
+            ErrorCode::ExecutionLost,
+            ErrorCode::NodeUnreachable,
+            ErrorCode::NotMember,
+            ErrorCode::NoLeader,
+            ErrorCode::Lagging,
+        ],
+    },
+    Route {
+        method: "post",
+        path: "/api/tasks/{id}/cancel",
+        handler: || post(tasks::cancel),
+        errors: TASK_WRITE_ERRORS,
     },
     Route {
         method: "get",

@@ -62,6 +62,7 @@ async fn local(
         limits: LimitOverrides::default(),
         idempotency_key: None,
         principal: String::new(),
+        task: None,
     };
     let id = runs.submit(request, None)?.id;
     let mut events = runs.events(&id)?;

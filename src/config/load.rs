@@ -5,7 +5,7 @@ use super::capacity::{Capacity, Wanted};
 use super::range::{Range, number};
 use super::{
     BackupConfig, BlobsConfig, Bound, ClusterConfig, Config, Error, HttpConfig, Machine, RunConfig,
-    SessionsConfig, Settings, StateConfig,
+    SessionsConfig, Settings, StateConfig, TasksConfig,
 };
 
 impl Settings {
@@ -43,6 +43,7 @@ impl Config {
         let delay = Range("stop-delay-secs", 0, 3600, "seconds")
             .check(settings.stop_delay_secs.unwrap_or(0))?;
         Ok(Self {
+            tasks: TasksConfig::new(&settings, run.runs_max)?,
             run,
             sessions: SessionsConfig::new(&settings, machine)?,
             blobs: BlobsConfig::new(&settings)?,

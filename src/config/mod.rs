@@ -19,6 +19,7 @@ mod run;
 mod sessions;
 mod settings;
 mod state;
+mod tasks;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -36,6 +37,7 @@ use serde::Deserialize;
 pub use sessions::SessionsConfig;
 pub use settings::Settings;
 pub use state::StateConfig;
+pub use tasks::TasksConfig;
 
 /// The whole configuration; made and checked once at start, never changed afterwards.
 #[derive(Clone, Debug)]
@@ -44,6 +46,8 @@ pub struct Config {
     pub run: RunConfig,
     /// Sessions: whether there are any, and how many are warm.
     pub sessions: SessionsConfig,
+    /// Tasks: how many, and how long they are kept.
+    pub tasks: TasksConfig,
     /// Where blobs are, and how they are looked after.
     pub blobs: BlobsConfig,
     /// Backups that are taken by themselves.

@@ -293,6 +293,24 @@ settings! {
     #[arg(long, value_name = "MIB", help_heading = "Limits of a session")]
     page_tables_mb_max: u64,
 
+    /// Tasks that run on this node at once; 0: it takes none [default: --runs-max, 64 at most]
+    #[arg(long, value_name = "N", help_heading = "Tasks")]
+    tasks_running_max: usize,
+    /// Tasks of the whole cluster that have not ended; one more is answered with 429 [default: 100000]
+    #[arg(long, value_name = "N", help_heading = "Tasks")]
+    tasks_live_max: u64,
+    /// Tasks that this node takes in a second; one more is answered with 429 [default: 1000]
+    #[arg(long, value_name = "N", help_heading = "Tasks")]
+    tasks_per_sec_max: u64,
+    /// How long a task is kept that has ended, in seconds [default: 604800]
+    ///
+    /// The same on all nodes: the one that leads decides.
+    #[arg(long, value_name = "SECONDS", help_heading = "Tasks")]
+    task_ttl_secs: u64,
+    /// So many tasks are kept that have ended, the newest [default: 1000000]
+    #[arg(long, value_name = "N", help_heading = "Tasks")]
+    tasks_kept_max: u64,
+
     /// File of an engine to run code in, as `mcp-v8 engine --save` writes it [default: the one of this program]
     ///
     /// Sessions that another engine of the cluster has made go on in that one.

@@ -52,6 +52,8 @@ pub(super) async fn start(
         },
         heap_ttl: config.sessions.heap_ttl,
         session_idle: config.sessions.idle,
+        task_ttl: config.tasks.ttl,
+        tasks_kept_max: config.tasks.kept_max,
         facts: facts(of, http, engine),
     };
     let cluster = Cluster::start(options)

@@ -34,6 +34,7 @@ use crate::service::executions::Executions;
 use crate::service::run::Runs;
 use crate::service::sessions::Sessions;
 use crate::service::tags::Tags;
+use crate::service::tasks::{Runner, Tasks};
 use crate::workers::{Engine, Options, Workers};
 
 /// After the last execution has ended, replies are still on their way; this bounds the wait for them.
@@ -73,6 +74,13 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let sessions = sessions(&config, &cluster, &engines, &blobs, directory)?;
     let executions = Executions::new(runs.clone(), cluster.clone(), sessions.clone());
     let tags = Tags::new(cluster.clone());
+    let tasks = Tasks::new(
+        cluster.clone(),
+        executions.clone(),
+        blobs.clone(),
+        config.tasks.clone(),
+    );
+    let runner = Runner::start(&tasks);
     let backups = Backups::new(cluster.clone(), blobs.clone());
     let schedule = config.backup.clone();
     let schedule = schedule.map(|keep| Schedule::start(backups.clone(), keep));
@@ -101,6 +109,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         executions,
         sessions: sessions.clone(),
         tags,
+        tasks,
         workers: workers.clone(),
         config: Arc::clone(&config),
         ready: ready.clone(),
@@ -171,6 +180,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let stats = runs.stats();
     tracing::info!(running = stats.running, queued = stats.queued, "stopping");
     let cancelled = runs.drained(deadline).await;
+    runner.close().await;
     streams.cancel();
     closing.cancel();
     connections.close();

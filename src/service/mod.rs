@@ -8,3 +8,4 @@ pub mod executions;
 pub mod run;
 pub mod sessions;
 pub mod tags;
+pub mod tasks;

@@ -8,6 +8,7 @@ mod output;
 mod request;
 mod session;
 mod tag;
+mod task;
 mod timestamp;
 
 pub use execution::{ErrorBody, ExecutionBody, GapBody, LineBody, LineLevel};
@@ -19,4 +20,5 @@ pub use session::{
     SessionBody, SessionListBody,
 };
 pub use tag::{PutTagBody, TagBody, TagListBody, TagVersionBody};
+pub use task::{NewTaskBody, ReportBody, TaskBody, TaskListBody};
 pub use timestamp::rfc3339;

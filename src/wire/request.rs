@@ -110,6 +110,20 @@ pub enum Invalid {
         /// The other.
         other: &'static str,
     },
+    /// A field that means something beside another one only.
+    #[error("`{field}` goes with `{other}`, which is missing")]
+    Needs {
+        /// The one.
+        field: &'static str,
+        /// The other.
+        other: &'static str,
+    },
+    /// A time that is none.
+    #[error("`{field}` is a time such as 2026-01-02T03:04:05Z (RFC 3339), from 1970 on")]
+    Time {
+        /// The field.
+        field: &'static str,
+    },
     /// A heap that is none.
     #[error("`heap`: {0}")]
     Heap(#[from] MalformedHeap),
@@ -119,7 +133,7 @@ impl Invalid {
     /// The field that is wrong.
     pub fn field(&self) -> &'static str {
         match self {
-            Self::Both { field, .. } => field,
+            Self::Both { field, .. } | Self::Needs { field, .. } | Self::Time { field } => field,
             Self::Heap(_) => "heap",
         }
     }
@@ -180,6 +194,7 @@ impl ExecutionRequestBody {
             },
             idempotency_key: self.idempotency_key,
             principal,
+            task: None,
         })
     }
 }

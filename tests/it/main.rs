@@ -21,3 +21,4 @@ mod server;
 mod sessions;
 mod stop;
 mod support;
+mod tasks;

@@ -1,11 +1,12 @@
-//! What has had its time: heaps that nothing reaches, blobs that nothing names, idempotency keys.
+//! What has had its time: heaps that nothing reaches, blobs that nothing names, idempotency keys, tasks that
+//! have ended.
 //!
 //! The leader looks for the oldest of each and has them removed by commands, so that all nodes do the same.
 
 use std::time::Duration;
 
 use crate::proto::command::Kind;
-use crate::proto::{CollectGarbage, ExpireIdempotencyKeys};
+use crate::proto::{CollectGarbage, ExpireIdempotencyKeys, ExpireTasks};
 use crate::state::{StateReader, StoreError, Table};
 
 /// How long an idempotency key gives the stored reply.
@@ -20,6 +21,10 @@ const LIMIT: u32 = 256;
 pub(crate) struct Retention {
     /// Heaps that nothing reaches.
     pub heap_ttl: Duration,
+    /// Tasks that have ended.
+    pub task_ttl: Duration,
+    /// So many tasks that have ended, the newest.
+    pub tasks_kept_max: u64,
 }
 
 impl Retention {
@@ -46,6 +51,15 @@ impl Retention {
         if is_due(state.oldest_ms(Table::IdempotencyAges).await?, keys) {
             due.push(Kind::ExpireIdempotencyKeys(ExpireIdempotencyKeys {
                 before_ms: keys,
+                limit: LIMIT,
+            }));
+        }
+        let ended = before(self.task_ttl);
+        let old = is_due(state.oldest_ms(Table::EndedTasks).await?, ended);
+        if old || state.task_counts().await?.ended > self.tasks_kept_max {
+            due.push(Kind::ExpireTasks(ExpireTasks {
+                before_ms: ended,
+                keep_max: self.tasks_kept_max,
                 limit: LIMIT,
             }));
         }

@@ -21,7 +21,22 @@ struct Heard {
     // The term of the leadership that the reports belong to.
     term: u64,
     since: Option<Instant>,
-    last: HashMap<(u64, u64), Instant>,
+    last: HashMap<(u64, u64), Report>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Report {
+    at: Instant,
+    load: Load,
+}
+
+/// What a node can take on, as it said last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// How many tasks it runs at once; 0 = it takes none now.
+    pub task_slots: u32,
+    /// What it runs and has waiting, tasks among it.
+    pub runs: u32,
 }
 
 impl Liveness {
@@ -39,9 +54,19 @@ impl Liveness {
     }
 
     /// A life of a node reported.
-    pub fn report(&self, node: u64, incarnation: u64, now: Instant) {
+    pub fn report(&self, node: u64, incarnation: u64, load: Load, now: Instant) {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        heard.last.insert((node, incarnation), now);
+        heard
+            .last
+            .insert((node, incarnation), Report { at: now, load });
+    }
+
+    /// What a life of a node said last, unless that is too long ago.
+    pub fn load(&self, node: u64, incarnation: u64, now: Instant) -> Option<Load> {
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let report = heard.last.get(&(node, incarnation))?;
+        let fresh = now.saturating_duration_since(report.at) < self.lease / 2;
+        fresh.then_some(report.load)
     }
 
     /// As the leader of a term: the lives that are over, of those that the state believes in.
@@ -69,7 +94,7 @@ impl Liveness {
             .collect();
         heard.last.retain(|life, _| lives.contains(life));
         let silent = |life: &(u64, u64)| {
-            let last = heard.last.get(life).copied().unwrap_or(begun);
+            let last = heard.last.get(life).map_or(begun, |report| report.at);
             now.saturating_duration_since(last) >= self.lease
         };
         lives.into_iter().filter(silent).collect()
@@ -98,9 +123,9 @@ mod tests {
         let start = Instant::now();
         assert!(liveness.expired(7, &records, 1, start).is_empty());
         let later = start + LEASE / 2;
-        liveness.report(2, 20, later);
+        liveness.report(2, 20, Load::default(), later);
         // Node 3 reports with a life that the state does not know: the one that it knows is silent.
-        liveness.report(3, 31, later);
+        liveness.report(3, 31, Load::default(), later);
         assert_eq!(liveness.expired(7, &records, 1, start + LEASE), [(3, 30)]);
         assert_eq!(
             liveness.expired(7, &records, 1, later + LEASE),
@@ -118,6 +143,20 @@ mod tests {
         let again = start + LEASE * 10;
         assert!(liveness.expired(9, &records, 1, again).is_empty());
         assert_eq!(liveness.expired(9, &records, 1, again + LEASE), [(2, 20)]);
+    }
+
+    #[test]
+    fn what_a_node_can_take_on_is_forgotten_before_the_node_is() {
+        let liveness = Liveness::new(LEASE);
+        let load = Load {
+            task_slots: 3,
+            runs: 1,
+        };
+        let start = Instant::now();
+        liveness.report(2, 20, load, start);
+        assert_eq!(liveness.load(2, 20, start + LEASE / 4), Some(load));
+        assert_eq!(liveness.load(2, 21, start), None);
+        assert_eq!(liveness.load(2, 20, start + LEASE / 2), None);
     }
 
     #[test]

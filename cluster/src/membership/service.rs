@@ -15,6 +15,7 @@ use super::change_error::ChangeError;
 use super::marker::Standing;
 use crate::command::Command;
 use crate::ids::DirectoryId;
+use crate::leader::Load;
 use crate::node::{Attempt, COMMAND_BYTES_MAX, Core};
 use crate::proto::peer_server::Peer;
 use crate::proto::report_reply;
@@ -254,9 +255,13 @@ impl Peer for PeerService {
         if !member.leader.is_here() {
             return Err(Status::unavailable("this node does not lead"));
         }
+        let load = Load {
+            task_slots: report.task_slots,
+            runs: report.load,
+        };
         self.core
             .liveness
-            .report(report.node, report.incarnation, Instant::now());
+            .report(report.node, report.incarnation, load, Instant::now());
         let standing = match self.core.state.known_node(report.node) {
             None => report_reply::Standing::Removed,
             Some(record) if record.alive && record.incarnation == report.incarnation => {

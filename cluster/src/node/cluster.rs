@@ -23,9 +23,10 @@ use super::propose::{Committed, Proposer, now_ms};
 use super::read::ReadGate;
 use super::snapshots::snapshot_loop;
 use super::status::Status;
+use super::task_loop::task_loop;
 use crate::archive::{LogAfter, Piece};
 use crate::ids::{ClusterId, NodeName};
-use crate::leader::Liveness;
+use crate::leader::{Liveness, Load};
 use crate::log::{LogError, LogMetrics, LogOptions, LogStore};
 use crate::membership::{
     Arrival, Arrived, Directory, Home, Members, PeerService, Standing, unwritable,
@@ -46,10 +47,10 @@ const HAND_OVER: Duration = Duration::from_secs(2);
 
 /// A running node. Cheap to clone; it runs until [`Cluster::shutdown`].
 #[derive(Clone)]
-pub struct Cluster(Arc<Running>);
+pub struct Cluster(pub(super) Arc<Running>);
 
-struct Running {
-    core: Arc<Core>,
+pub(super) struct Running {
+    pub(super) core: Arc<Core>,
     listeners: Mutex<Option<Listeners>>,
     local_address: Option<SocketAddr>,
     socket: PathBuf,
@@ -109,6 +110,8 @@ impl Cluster {
             state,
             raft: RaftSlot::empty(),
             member: OnceLock::new(),
+            load: watch::Sender::new(Load::default()),
+            confirmed: watch::Sender::new(None),
             phase: watch::Sender::new(Phase::Starting),
             tasks,
             stop,
@@ -467,6 +470,7 @@ async fn begin(
     core.spawn("fatal", life::fatal_loop(Arc::clone(core)));
     core.spawn("reports", life::report_loop(Arc::clone(core)));
     core.spawn("liveness", life::liveness_loop(Arc::clone(core)));
+    core.spawn("tasks", task_loop(Arc::clone(core)));
     core.spawn("garbage", life::garbage_loop(Arc::clone(core)));
     if let Some(idle) = core.options.session_idle {
         core.spawn("idle", life::idle_loop(Arc::clone(core), idle));

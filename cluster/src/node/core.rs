@@ -15,7 +15,7 @@ use super::phase::{Failure, Phase};
 use super::propose::{Committed, Proposer};
 use super::read::ReadGate;
 use super::status::{MemberStatus, Role, Status};
-use crate::leader::Liveness;
+use crate::leader::{Liveness, Load};
 use crate::log::LogStore;
 use crate::membership::Home;
 use crate::peers::Peers;
@@ -39,6 +39,10 @@ pub(crate) struct Core {
     pub member: OnceLock<MemberParts>,
     pub proposer: Proposer,
     pub liveness: Liveness,
+    /// What this node can take on.
+    pub load: watch::Sender<Load>,
+    /// When a leader last said that this life goes on.
+    pub confirmed: watch::Sender<Option<Instant>>,
     pub phase: watch::Sender<Phase>,
     pub tasks: TaskTracker,
     pub stop: CancellationToken,

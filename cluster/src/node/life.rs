@@ -92,7 +92,11 @@ pub(super) async fn report_loop(core: Arc<Core>) {
     beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         beat.tick().await;
-        match report(&core, member).await {
+        let standing = report(&core, member).await;
+        if standing == Some(Standing::Alive) {
+            core.confirmed.send_replace(Some(Instant::now()));
+        }
+        match standing {
             Some(Standing::Down) => come_up(Arc::clone(&core)).await,
             Some(Standing::Removed) => return core.fail(Failure::Removed { node: member.node }),
             Some(Standing::Alive | Standing::Unspecified) | None => {}
@@ -102,9 +106,18 @@ pub(super) async fn report_loop(core: Arc<Core>) {
 
 async fn report(core: &Core, member: &MemberParts) -> Option<Standing> {
     let leader = member.leader.known()?.node;
+    let load = *core.load.borrow();
     if leader == member.node {
+        let now = Instant::now();
+        core.liveness
+            .report(member.node, core.incarnation, load, now);
         // The leader declares everybody dead but itself; another one may have done so before.
         let record = core.state.known_node(member.node)?;
+        // Without a majority another node may lead by now.
+        let silent = core.status().quorum_silent_for;
+        if silent.is_some_and(|silent| silent > core.liveness.lease() / 2) {
+            return None;
+        }
         return Some(if record.alive {
             Standing::Alive
         } else {
@@ -116,6 +129,8 @@ async fn report(core: &Core, member: &MemberParts) -> Option<Standing> {
         node: member.node,
         incarnation: core.incarnation,
         applied_index: core.state.applied().map_or(0, |log_id| log_id.index),
+        task_slots: load.task_slots,
+        load: load.runs,
     };
     let mut client = PeerClient::new(channel);
     let call = client.report(request);
@@ -166,6 +181,8 @@ pub(super) async fn garbage_loop(core: Arc<Core>) {
     let member = core.member.get().expect("a member collects");
     let retention = Retention {
         heap_ttl: core.options.heap_ttl,
+        task_ttl: core.options.task_ttl,
+        tasks_kept_max: core.options.tasks_kept_max,
     };
     let period = (retention.heap_ttl / 4).clamp(GARBAGE_PERIOD_MIN, GARBAGE_PERIOD_MAX);
     let mut beat = tokio::time::interval(period);

@@ -16,6 +16,8 @@ mod read;
 mod session;
 mod snapshots;
 mod status;
+mod task_loop;
+mod work;
 
 pub(crate) use self::attempt::Attempt;
 pub use self::cluster::Cluster;

@@ -41,6 +41,10 @@ pub struct Options {
     pub heap_ttl: Duration,
     /// How long a session is kept that nobody uses; without it, for ever.
     pub session_idle: Option<Duration>,
+    /// How long a task is kept that has ended.
+    pub task_ttl: Duration,
+    /// So many tasks are kept that have ended, the newest.
+    pub tasks_kept_max: u64,
     /// What the cluster is told of this node.
     pub facts: Facts,
 }
@@ -86,6 +90,8 @@ impl Options {
             log_segment_bytes: 64 << 20,
             heap_ttl: Duration::from_secs(7 * 24 * 3600),
             session_idle: None,
+            task_ttl: Duration::from_secs(7 * 24 * 3600),
+            tasks_kept_max: 1_000_000,
             facts: Facts::default(),
         }
     }

@@ -44,6 +44,7 @@ impl StateMachine {
         let shared = Arc::new(Shared {
             applied: watch::Sender::new(store.applied()),
             nodes: watch::Sender::new(Arc::new(nodes)),
+            tasks: watch::Sender::new(0),
             store,
         });
         let machine = Self {
@@ -98,6 +99,7 @@ impl StateMachine {
                 .nodes
                 .send_replace(Arc::new(read_nodes(&shared.store)?));
             shared.applied.send_replace(shared.store.applied());
+            shared.tasks.send_modify(|changes| *changes += 1);
             Ok(())
         })
         .await?;
@@ -116,11 +118,14 @@ impl StateMachine {
 
 impl Shared {
     fn apply(&self, entries: Vec<Entry>) -> Result<Vec<Reply>, StoreError> {
-        let (replies, nodes_changed) = self.store.apply(entries)?;
-        if nodes_changed {
+        let (replies, touched) = self.store.apply(entries)?;
+        if touched.nodes {
             self.nodes.send_replace(Arc::new(read_nodes(&self.store)?));
         }
         self.applied.send_replace(self.store.applied());
+        if touched.tasks {
+            self.tasks.send_modify(|changes| *changes += 1);
+        }
         Ok(replies)
     }
 }

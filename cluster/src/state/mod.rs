@@ -16,13 +16,14 @@ mod store;
 mod table;
 
 pub use self::apply::{
-    CODE_BYTES_MAX, DELTA_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, REPLY_BYTES_MAX,
-    REPORT_BYTES_MAX, SETTING_VALUE_BYTES_MAX, TAG_VALUE_BYTES_MAX, TASK_INPUT_BYTES_MAX, is_name,
+    CODE_BYTES_MAX, DELTA_BYTES_MAX, ID_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, REPLY_BYTES_MAX,
+    REPORT_BYTES_MAX, SETTING_VALUE_BYTES_MAX, TAG_VALUE_BYTES_MAX, TASK_INPUT_BYTES_MAX,
+    TASK_OPTIONS_BYTES_MAX, TASK_REQUEST_BYTES_MAX, are_labels, is_name,
 };
 pub use self::hash::{MalformedHash, StateHash};
 pub use self::machine::{SnapshotBuilder, StateMachine};
 pub use self::options::StateOptions;
-pub use self::reader::{PAGE_ROWS_MAX, Page, StateReader};
+pub use self::reader::{LiveTask, PAGE_ROWS_MAX, Page, StateReader};
 pub(crate) use self::snapshot::read_snapshot;
 pub use self::snapshot_file::{SnapshotFile, SnapshotWriter};
 pub use self::store::{OpenError, SnapshotFault, StoreError};

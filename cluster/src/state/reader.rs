@@ -1,5 +1,7 @@
 //! Reading the state, on any number of threads.
 
+mod tasks;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
@@ -8,6 +10,7 @@ use bytes::Bytes;
 use prost::Message;
 use tokio::sync::watch;
 
+pub use self::tasks::LiveTask;
 use super::hash::StateHash;
 use super::machine::blocking;
 use super::snapshot;
@@ -16,7 +19,7 @@ use super::store::{Store, StoreError};
 use super::table::{self, Table};
 use crate::proto::{
     BlobRecord, CommitRecord, EngineRecord, IdempotencyRecord, ImageRecord, NodeRecord,
-    SessionRecord, SettingRecord, TagRecord, TaskRecord,
+    SessionRecord, SettingRecord, TagRecord,
 };
 use crate::types::{LogId, StoredMembership};
 
@@ -29,6 +32,8 @@ pub(super) struct Shared {
     pub applied: watch::Sender<Option<LogId>>,
     /// All records of nodes: few, and needed where nobody may wait for the disk.
     pub nodes: watch::Sender<Arc<BTreeMap<u64, NodeRecord>>>,
+    /// Another number whenever a task has changed.
+    pub tasks: watch::Sender<u64>,
 }
 
 /// Reads this node's own state, which may lag behind the cluster's. Cheap to clone.
@@ -314,27 +319,6 @@ impl StateReader {
             Ok(first.map(|(time, _)| time))
         })
         .await
-    }
-
-    /// A task.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub async fn task(&self, id: &str) -> Result<Option<TaskRecord>, StoreError> {
-        self.record(table::task(id)).await
-    }
-
-    /// Tasks after one of them, in the order of their ids.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub async fn tasks(
-        &self,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<TaskRecord>, StoreError> {
-        self.page(Table::Tasks.key(&[]), after.map(table::task), limit)
-            .await
     }
 
     async fn get(&self, key: Bytes) -> Result<Option<Bytes>, StoreError> {

@@ -52,11 +52,15 @@ pub enum Table {
     LooseHeaps = 19,
     /// Blobs that nothing names, by the time since when.
     LooseBlobs = 20,
+    /// Tasks that have ended, by the time since when.
+    EndedTasks = 21,
+    /// All tasks, the newest first.
+    NewestTasks = 22,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 22] = [
         Self::Meta,
         Self::Nodes,
         Self::NodeNames,
@@ -77,6 +81,8 @@ impl Table {
         Self::Settlements,
         Self::LooseHeaps,
         Self::LooseBlobs,
+        Self::EndedTasks,
+        Self::NewestTasks,
     ];
 
     /// The table that a row's key is in; none for what is no row of this version.
@@ -181,6 +187,21 @@ pub(super) fn image(heap: &[u8]) -> Bytes {
 /// A task's key.
 pub(super) fn task(id: &str) -> Bytes {
     Table::Tasks.key(&[id.as_bytes()])
+}
+
+/// The key of the number of tasks.
+pub(super) fn task_counts() -> Bytes {
+    Table::Meta.key(&[b"task_counts"])
+}
+
+/// The key of a task that has ended.
+pub(super) fn ended_task(since_ms: u64, id: &str) -> Bytes {
+    Table::EndedTasks.key(&[&since_ms.to_be_bytes(), id.as_bytes()])
+}
+
+/// The key of a task among all, the newest first.
+pub(super) fn newest_task(created_ms: u64, id: &str) -> Bytes {
+    Table::NewestTasks.key(&[&(u64::MAX - created_ms).to_be_bytes(), id.as_bytes()])
 }
 
 /// The key of a task that has not ended.

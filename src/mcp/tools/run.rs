@@ -121,6 +121,7 @@ fn request(mut arguments: Arguments) -> Result<ExecutionRequest, ToolError> {
         limits,
         idempotency_key,
         principal: String::new(),
+        task: None,
     })
 }
 

@@ -54,6 +54,11 @@ impl Executions {
         &self.runs
     }
 
+    /// Whether code can run in sessions here.
+    pub fn has_sessions(&self) -> bool {
+        self.sessions.is_some()
+    }
+
     async fn place(&self, id: &ExecutionId) -> Result<Option<Remote>, Error> {
         let Some(cluster) = &self.cluster else {
             return Ok(None);

@@ -2,6 +2,9 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use sha2::{Digest as _, Sha256};
+
+use crate::service::sessions::TaskFence;
 
 /// The name of one execution.
 ///
@@ -34,6 +37,22 @@ impl ExecutionId {
             node,
             incarnation,
             random,
+        }
+    }
+
+    /// The id of a run for a task, which any node can tell from where the run is. It is as hard to guess as
+    /// the task's id.
+    pub fn of_task(node: u64, incarnation: u64, task: &TaskFence) -> Self {
+        let mut hash = Sha256::new();
+        hash.update(b"mcp-v8 task run 1");
+        hash.update(task.fence.to_le_bytes());
+        hash.update(&task.id);
+        let hash: [u8; 32] = hash.finalize().into();
+        let (random, _) = hash.split_first_chunk().expect("32 bytes are more than 10");
+        Self {
+            node,
+            incarnation,
+            random: *random,
         }
     }
 }

@@ -83,6 +83,7 @@ mod tests {
             limits: LimitOverrides::default(),
             idempotency_key: None,
             principal: String::new(),
+            task: None,
         };
         let input = |json: &str| {
             let json = RawValue::from_string(json.to_owned()).expect("JSON");
@@ -131,6 +132,7 @@ mod tests {
             limits: LimitOverrides::default(),
             idempotency_key: None,
             principal: String::new(),
+            task: None,
         };
         assert!(of("", &request).is_err());
         assert!(of(&"k".repeat(KEY_BYTES_MAX), &request).is_ok());

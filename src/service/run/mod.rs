@@ -22,6 +22,7 @@ mod types;
 pub use attached::CancelOnDrop;
 pub use error::Error;
 pub use id::{ExecutionId, MalformedId};
+pub use outcome::is_final;
 pub use output::{OutputPage, OutputQuery, prefix as level_prefix};
 pub use reply::StoredReply;
 pub use runs::Runs;

@@ -54,6 +54,20 @@ pub(super) fn ending(outcome: Outcome, limits: &Limits, config: &RunConfig) -> E
     }
 }
 
+/// Whether the same code would end with this error again, whatever else is different.
+pub fn is_final(error: Option<ErrorCode>) -> bool {
+    matches!(
+        error,
+        Some(
+            ErrorCode::SyntaxError
+                | ErrorCode::ModulesUnsupported
+                | ErrorCode::CodeTooLarge
+                | ErrorCode::LimitTooLarge
+                | ErrorCode::InvalidRequest
+        )
+    )
+}
+
 /// Stopped by a caller.
 pub(super) fn cancelled() -> Ending {
     failed(

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use super::record::Ending;
 use super::{Execution, ExecutionError, Status};
+use crate::error_code::ErrorCode;
 use crate::raw_json;
 
 /// What a caller is told of a run, but for the ids and times of one request.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct StoredReply {
     /// How it ended.
     pub status: Status,
@@ -52,6 +53,42 @@ impl StoredReply {
             warnings: ending.warnings.clone(),
             output: execution.output,
             output_bytes: execution.output_bytes_total,
+        }
+    }
+
+    /// The reply of an execution that has ended.
+    pub fn of(execution: &Execution) -> Self {
+        Self {
+            status: execution.status,
+            result: execution.result.clone(),
+            result_text: execution.result_text.clone(),
+            result_truncated: execution.result_truncated,
+            error: execution.error.clone(),
+            warnings: execution.warnings.clone(),
+            output: execution.output.clone(),
+            output_bytes: execution.output_bytes_total,
+        }
+    }
+
+    /// The reply of what could not run.
+    pub fn not_run(code: ErrorCode, message: String) -> Self {
+        Self {
+            status: Status::Failed,
+            result: None,
+            result_text: None,
+            result_truncated: false,
+            error: Some(ExecutionError {
+                code,
+                name: "NotRun".to_owned(),
+                message,
+                stack: None,
+                line: None,
+                column: None,
+                hint: None,
+            }),
+            warnings: Vec::new(),
+            output: String::new(),
+            output_bytes: 0,
         }
     }
 

@@ -101,6 +101,26 @@ impl Runs {
         assert_eq!(known, node, "a node keeps its id for as long as it lives");
     }
 
+    /// Whether a request is one that this node runs, if it has time.
+    ///
+    /// # Errors
+    /// The code is too long, or a limit is not accepted.
+    pub fn check(&self, request: &ExecutionRequest) -> Result<(), Error> {
+        self.limits(request).map(|_| ())
+    }
+
+    fn limits(&self, request: &ExecutionRequest) -> Result<Limits, Error> {
+        let config = &self.inner.config;
+        let bytes = request.code.len() as u64;
+        if bytes > config.code_bytes_max {
+            return Err(Error::CodeTooLarge {
+                bytes,
+                bytes_max: config.code_bytes_max,
+            });
+        }
+        Limits::resolve(config, &request.limits)
+    }
+
     /// Checks the request, lets it into the queue, and starts it. Returns at once; the execution goes
     /// on whether or not anybody waits for it. With a turn it runs in a session or heap.
     pub fn submit(
@@ -167,14 +187,7 @@ impl Runs {
         retention: Retention,
     ) -> Result<Accepted, Error> {
         let inner = &self.inner;
-        let bytes = request.code.len() as u64;
-        if bytes > inner.config.code_bytes_max {
-            return Err(Error::CodeTooLarge {
-                bytes,
-                bytes_max: inner.config.code_bytes_max,
-            });
-        }
-        let limits = Limits::resolve(&inner.config, &request.limits)?;
+        let limits = self.limits(&request)?;
         let key = match &request.idempotency_key {
             Some(key) => Some(key::of(key, &request)?),
             None => None,
@@ -183,7 +196,19 @@ impl Runs {
             .as_ref()
             .map(|(key, digest)| (key.key.to_string(), *digest));
         let node = *inner.node.get().ok_or(Error::NotMember)?;
-        let id = ExecutionId::new(node, inner.incarnation);
+        let id = match &request.task {
+            None => ExecutionId::new(node, inner.incarnation),
+            Some(task) => ExecutionId::of_task(node, inner.incarnation, task),
+        };
+        // A run for a task that is asked for again: what asked before did not hear the answer.
+        if request.task.is_some()
+            && let Ok(record) = inner.registry.get(&id)
+        {
+            return Ok(Accepted {
+                record,
+                drive: None,
+            });
+        }
         let inserted = inner.registry.insert(
             key,
             || {
@@ -204,7 +229,7 @@ impl Runs {
                 drive: None,
             },
             Inserted::New(record, admitted) => {
-                let principal = request.principal;
+                let (principal, task) = (request.principal, request.task);
                 let request = RunRequest {
                     code: request.code,
                     language: request.language,
@@ -225,8 +250,11 @@ impl Runs {
                         guard,
                         turn.expect("without one it was admitted"),
                         request,
-                        keyed,
-                        principal,
+                        stateful::Whose {
+                            key: keyed,
+                            principal,
+                            task,
+                        },
                         limits,
                     )),
                 };

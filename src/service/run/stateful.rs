@@ -6,17 +6,23 @@ use super::limits::Limits;
 use super::record::Ending;
 use super::reply::StoredReply;
 use super::runs::EndsAnyway;
-use super::{Error, outcome};
-use crate::service::sessions::{self, Hooks, Place, Run, StatefulRun, Turn};
+use super::{Error, Status, outcome};
+use crate::service::sessions::{self, Hooks, Place, Reply, Run, StatefulRun, TaskFence, Turn};
 use crate::workers::{Ended, RunRequest};
+
+/// Who asks for a run, and how often it may happen.
+pub(super) struct Whose {
+    pub principal: String,
+    pub key: Option<(String, [u8; 32])>,
+    pub task: Option<TaskFence>,
+}
 
 /// Drives it to its end.
 pub(super) async fn drive(
     guard: EndsAnyway,
     mut turn: Turn,
     request: RunRequest,
-    key: Option<(String, [u8; 32])>,
-    principal: String,
+    whose: Whose,
     limits: Limits,
 ) {
     let EndsAnyway { inner, record } = &guard;
@@ -40,8 +46,9 @@ pub(super) async fn drive(
     }
     let run = StatefulRun {
         request,
-        principal,
-        key,
+        principal: whose.principal,
+        key: whose.key,
+        task: whose.task,
     };
     let ending = |ended: &Ended| outcome::ending(ended.outcome.clone(), &limits, &inner.config);
     let mut made = None;
@@ -49,7 +56,11 @@ pub(super) async fn drive(
         console: &mut |line| record.print(&line),
         reply: &mut |ended| {
             let ending = made.insert(ending(ended));
-            StoredReply::new(ending, record.view()).encode()
+            Reply {
+                bytes: StoredReply::new(ending, record.view()).encode(),
+                succeeded: ending.status == Status::Completed,
+                last: outcome::is_final(ending.error.as_ref().map(|error| error.code)),
+            }
         },
         unknown: &mut || {
             let error = sessions::Error::Propose(cluster::node::ProposeError::Unknown);

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::ExecutionId;
 use crate::error_code::ErrorCode;
 use crate::raw_json;
-use crate::service::sessions::{Place, Target};
+use crate::service::sessions::{Place, Target, TaskFence};
 pub use worker_protocol::{ConsoleLevel, Language};
 
 /// What a caller asks for. Serialized it is only for other nodes of the cluster.
@@ -31,6 +31,9 @@ pub struct ExecutionRequest {
     pub idempotency_key: Option<String>,
     /// Who asks; empty until there is authentication.
     pub principal: String,
+    /// The task that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskFence>,
 }
 
 /// A request's own limits; each is checked against the configured maximum.

@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use cluster::node::ProposeError;
 use cluster::proto::command::Kind;
 use cluster::proto::reply::Outcome;
-use cluster::proto::{CommitHeap, CommitRecord, Reason};
+use cluster::proto::{CommitHeap, CommitRecord, FinishTask, Reason};
 use cluster::state::{CODE_BYTES_MAX, DELTA_BYTES_MAX, REPLY_BYTES_MAX};
 use serde::{Deserialize, Serialize};
 
 use super::types::Made;
-use super::{Error, HeapId, Inner};
+use super::{Error, HeapId, Inner, Reply, TaskFence};
 use crate::workers::{EngineId, Language};
 
 /// One attempt at a commit; the next has the same number, so the two can't both take effect.
@@ -29,11 +29,13 @@ pub(super) struct Wanted<'a> {
     pub session: Option<([u8; 16], u64)>,
     pub parent: Option<HeapId>,
     pub delta: &'a [u8],
-    pub reply: Vec<u8>,
+    pub reply: Reply,
     pub code: String,
     pub language: Language,
     pub principal: &'a str,
     pub key: Option<(&'a str, [u8; 32])>,
+    /// The task that ends with it.
+    pub task: Option<&'a TaskFence>,
 }
 
 impl Wanted<'_> {
@@ -43,7 +45,7 @@ impl Wanted<'_> {
             engine: self.engine.0,
             parent: self.parent,
             delta: self.delta,
-            reply: &self.reply,
+            reply: &self.reply.bytes,
             code: &self.code,
             language: language_name(self.language),
             principal: self.principal,
@@ -102,6 +104,7 @@ impl Inner {
                         }
                         return Err(match refused.reason() {
                             Reason::NotFound | Reason::Conflict => Error::Moved,
+                            Reason::TaskFenced => Error::TaskOver,
                             _ => Error::refused(&refused, ""),
                         });
                     }
@@ -133,13 +136,29 @@ impl Inner {
             true => (wanted.delta.to_vec(), Vec::new()),
             false => (Vec::new(), put(wanted.delta.to_vec()).await?),
         };
-        let fits = wanted.reply.len() <= REPLY_BYTES_MAX && wanted.code.len() <= CODE_BYTES_MAX;
+        let reply = wanted.reply;
+        // Where the reply stands in the command, it is the task's report too.
+        let finish_task = match wanted.task {
+            None => None,
+            Some(task) => Some(FinishTask {
+                id: task.id.clone(),
+                fence: task.fence,
+                succeeded: reply.succeeded,
+                last: reply.last,
+                report_blob: match reply.bytes.len() <= REPLY_BYTES_MAX {
+                    true if wanted.code.len() <= CODE_BYTES_MAX => Vec::new(),
+                    _ => put(reply.bytes.clone()).await?,
+                },
+                ..FinishTask::default()
+            }),
+        };
+        let fits = reply.bytes.len() <= REPLY_BYTES_MAX && wanted.code.len() <= CODE_BYTES_MAX;
         let (code, reply, record_blob) = if fits {
-            (wanted.code, wanted.reply, Vec::new())
+            (wanted.code, reply.bytes, Vec::new())
         } else {
             let record = LongRecord {
                 code: wanted.code,
-                reply: String::from_utf8_lossy(&wanted.reply).into_owned(),
+                reply: String::from_utf8_lossy(&reply.bytes).into_owned(),
             };
             let json = serde_json::to_vec(&record).expect("two texts have a JSON form");
             (String::new(), Vec::new(), put(json).await?)
@@ -160,6 +179,7 @@ impl Inner {
             idempotency_key: key.unwrap_or_default().to_owned(),
             request_digest: digest.map_or_else(Vec::new, |digest| digest.to_vec()),
             record_blob,
+            finish_task,
         };
         let principal = wanted.principal.to_owned();
         Ok(((Kind::CommitHeap(command), principal), heap))

@@ -65,6 +65,9 @@ pub enum Error {
     /// Another node runs the session now.
     #[error("another node has taken the session over")]
     Moved,
+    /// The run was for a task that has been cancelled, or given to another node.
+    #[error("the task was cancelled, or given to another node; nothing is kept of this run")]
+    TaskOver,
     /// Too many runs of one session wait.
     #[error("{waiting_max} runs of this session are waiting already")]
     QueueFull {
@@ -195,6 +198,7 @@ impl Error {
             Self::HeapNotFound { .. } | Self::NoSuchCommit { .. } => ErrorCode::HeapNotFound,
             Self::HeapMismatch => ErrorCode::HeapMismatch,
             Self::Moved => ErrorCode::SessionMoved,
+            Self::TaskOver => ErrorCode::Cancelled,
             Self::QueueFull { .. } => ErrorCode::QueueFull,
             Self::KeyReused => ErrorCode::IdempotencyConflict,
             Self::Engine { .. } | Self::EngineClosed => ErrorCode::EngineUnavailable,

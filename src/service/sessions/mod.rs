@@ -32,7 +32,7 @@ pub use self::error::{Error, hint};
 use self::figures::Figures;
 pub use self::history::{Commit, CommitPage, Point, SessionInfo, SessionPage};
 pub use self::turn::{Hooks, StatefulRun, Turn};
-pub use self::types::{HeapId, MalformedHeap, Owner, Place, Run, Target};
+pub use self::types::{HeapId, MalformedHeap, Owner, Place, Reply, Run, Target, TaskFence};
 use self::warm::Warm;
 use super::blobs::Blobs;
 use super::engines::Engines;

@@ -10,7 +10,7 @@ use futures::{Stream, StreamExt as _};
 use super::commit::{Committed, Wanted, language_of};
 use super::file::{SessionDecoder, SessionEncoder};
 use super::owner::check_name;
-use super::{Error, HeapId, SessionInfo, Sessions};
+use super::{Error, HeapId, Reply, SessionInfo, Sessions};
 use crate::record_file::FileError;
 use crate::service::engines::Parts;
 use crate::workers::{EngineId, Facts};
@@ -179,11 +179,16 @@ impl Sessions {
             session: None,
             parent,
             delta: &commit.delta,
-            reply: commit.reply,
+            reply: Reply {
+                bytes: commit.reply,
+                succeeded: true,
+                last: true,
+            },
             code: commit.code,
             language: language_of(&commit.language).ok_or(FileError::Damaged)?,
             principal: &commit.principal,
             key: None,
+            task: None,
         };
         let heap = wanted.heap();
         if heap.0[..] != commit.heap_id {

@@ -9,7 +9,7 @@ use worker_protocol::ConsoleLine;
 
 use super::commit::{Committed, Wanted};
 use super::warm::{Live, SessionId, SlotState};
-use super::{Error, HeapId, Inner, Place, Run, Sessions, Target, warm};
+use super::{Error, HeapId, Inner, Place, Reply, Run, Sessions, Target, TaskFence, warm};
 use crate::workers::session::SessionError;
 use crate::workers::{Ended, RunRequest};
 
@@ -21,6 +21,8 @@ pub struct StatefulRun {
     pub principal: String,
     /// Makes a retry safe: the key, and the digest of the request.
     pub key: Option<(String, [u8; 32])>,
+    /// The task that it is for: the run is kept only while that is so.
+    pub task: Option<TaskFence>,
 }
 
 /// What a run tells while it goes on, and is asked for.
@@ -28,7 +30,7 @@ pub struct Hooks<'a> {
     /// Gets the console's lines while they are printed.
     pub console: &'a mut (dyn FnMut(ConsoleLine) + Send),
     /// Makes the reply that is kept with the commit.
-    pub reply: &'a mut (dyn FnMut(&Ended) -> Vec<u8> + Send),
+    pub reply: &'a mut (dyn FnMut(&Ended) -> Reply + Send),
     /// Called when it stays unknown for long whether the run is kept.
     pub unknown: &'a mut (dyn FnMut() + Send),
     /// Stops the run.
@@ -270,6 +272,7 @@ async fn attempt(
         language: run.request.language,
         principal: &run.principal,
         key: run.key.as_ref().map(|(key, digest)| (&key[..], *digest)),
+        task: run.task.as_ref(),
     };
     let begun = Instant::now();
     match inner.commit(wanted, hooks.unknown).await {

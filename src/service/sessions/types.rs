@@ -44,6 +44,11 @@ impl HeapId {
         StateId(heap.map_or([0; 32], |heap| heap.0))
     }
 
+    /// As a record of another kind names it; none where it names none.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
     /// As it stands in a record: empty is the engine's base image.
     pub(super) fn from_record(bytes: &[u8]) -> Result<Option<Self>, Error> {
         if bytes.is_empty() {
@@ -111,6 +116,25 @@ pub enum Target {
     Session(String),
     /// A heap: what comes of it belongs to no session.
     Heap(HeapId),
+}
+
+/// The task that a run is for. Serialized it is only for other nodes of the cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TaskFence {
+    /// Its id.
+    pub id: String,
+    /// What it was given to this run with: with another one in force the run is for nothing.
+    pub fence: u64,
+}
+
+/// What a caller is told of a run, as it is kept with the commit.
+pub struct Reply {
+    /// The words.
+    pub bytes: Vec<u8>,
+    /// The code ran to its end.
+    pub succeeded: bool,
+    /// It did not, and would not the next time either.
+    pub last: bool,
 }
 
 /// Where a state stands after a run.

@@ -11,4 +11,4 @@ mod linear;
 mod load;
 mod operations;
 mod tags;
-mod wire;
+pub mod wire;

@@ -15,6 +15,7 @@ mod twins;
 mod world;
 
 pub use cluster::until_answered;
+pub use programs::Random;
 use reqwest::{Client, StatusCode};
 use serde_json::{Value, json};
 

@@ -10,6 +10,7 @@
 //! | | a heap of the id that is another one | EXISTS |
 //! | | the parent has no commit, or one of another engine | NOT_FOUND, INVALID |
 //! | | a blob that it names is not known | NOT_DURABLE |
+//! | | the task that it ends does not run with that fence | TASK_FENCED |
 //! | | else | the pointer moves; the heap's record is made unless there is one |
 //! | the same without a session | | as above but for pointer and fence; keys belong to the parent |
 //! | PutImage | no commit of the heap | NOT_FOUND |
@@ -17,7 +18,7 @@
 //! | | else | a record |
 
 use super::{Context, Outcome, Stop, Transaction, View, blobs, done, garbage, idempotency, limits};
-use super::{refuse, refuse_as, require};
+use super::{refuse, refuse_as, require, tasks};
 use crate::proto::{self, CommitRecord, ImageRecord, Reason, SessionRecord};
 use crate::state::table;
 
@@ -61,6 +62,7 @@ pub(super) fn commit<V: View>(
     context.principal.clone_into(&mut session.principal);
     rows.put(key, &session)?;
     let heap_id = command.heap_id.clone();
+    finish_task(rows, context, &command)?;
     if known.is_some() {
         // It was there: the session comes to it from elsewhere.
         garbage::hold(rows, &heap_id)?;
@@ -97,9 +99,34 @@ fn branch<V: View>(
     }
     idempotency::remember(rows, context, &request, &command.heap_id)?;
     let heap_id = command.heap_id.clone();
+    finish_task(rows, context, &command)?;
     garbage::hold(rows, &command.parent)?;
     record(rows, context, command, None, 0)?;
     Ok(committed(heap_id, Vec::new(), false))
+}
+
+/// Ends the task that the run was for: its effect and its result are kept together, or neither is.
+fn finish_task<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    command: &proto::CommitHeap,
+) -> Result<(), Stop> {
+    let Some(mut finish) = command.finish_task.clone() else {
+        return Ok(());
+    };
+    if finish.report.is_empty() && finish.report_blob.is_empty() {
+        finish.report.clone_from(&command.reply);
+    }
+    match tasks::finish(rows, context, finish, &command.heap_id) {
+        Ok(_) => Ok(()),
+        Err(Stop::Refused(refused)) => match refused.reason() {
+            Reason::Fenced | Reason::NotFound | Reason::WrongState => {
+                refuse_as(Reason::TaskFenced, refused.actual)
+            }
+            _ => Err(Stop::Refused(refused)),
+        },
+        Err(stop) => Err(stop),
+    }
 }
 
 /// Makes the record of a commit, unless it is there and the same.

@@ -20,11 +20,19 @@ pub const REPLY_BYTES_MAX: usize = 16 * 1024;
 pub const CODE_BYTES_MAX: usize = 16 * 1024;
 /// Longest input of a task, in bytes.
 pub const TASK_INPUT_BYTES_MAX: usize = 16 * 1024;
+/// Longest code, input, options and labels of a task together, in bytes.
+pub const TASK_REQUEST_BYTES_MAX: usize = 32 * 1024;
+/// Longest options of a task, in bytes.
+pub const TASK_OPTIONS_BYTES_MAX: usize = 2 * 1024;
+/// Most labels of a task.
+pub const LABELS_MAX: usize = 16;
 /// Longest report of a task, in bytes.
 pub const REPORT_BYTES_MAX: usize = 32 * 1024;
 
 /// Longest principal, address, version or idempotency key, in bytes.
 const TEXT_BYTES_MAX: usize = 256;
+/// Longest name and longest value of a label, in bytes.
+const LABEL_BYTES_MAX: usize = 64;
 /// Longest flags of V8, in bytes.
 const FLAGS_BYTES_MAX: usize = 4096;
 /// Most huge pages of constants that an engine uses.
@@ -37,6 +45,15 @@ const BLOB_HASH_BYTES: usize = 32;
 const RANDOM_ID_BYTES: usize = 16;
 /// Most attempts of a task.
 const ATTEMPTS_MAX: u32 = 1000;
+
+/// Names with short values.
+pub fn labels(labels: &std::collections::BTreeMap<String, String>) -> bool {
+    let fits = |part: &str| part.len() <= LABEL_BYTES_MAX && !part.chars().any(char::is_control);
+    labels.len() <= LABELS_MAX
+        && labels
+            .iter()
+            .all(|(name, value)| !name.is_empty() && fits(name) && fits(value))
+}
 
 /// A name that people give: something, and nothing that moves a cursor.
 pub fn name(text: &str) -> bool {

@@ -15,10 +15,12 @@ mod idempotency;
 mod limits;
 mod nodes;
 mod quorum;
+mod schedules;
 mod sessions;
 mod settings;
 mod settlement;
 mod tags;
+mod task_rows;
 mod tasks;
 mod transaction;
 
@@ -29,9 +31,9 @@ use crate::proto::{self, Reason, Refused, Reply};
 use crate::types::StoredMembership;
 
 pub use self::limits::{
-    CODE_BYTES_MAX, DELTA_BYTES_MAX, ID_BYTES_MAX, NAME_BYTES_MAX, REPLY_BYTES_MAX,
+    CODE_BYTES_MAX, DELTA_BYTES_MAX, ID_BYTES_MAX, LABELS_MAX, NAME_BYTES_MAX, REPLY_BYTES_MAX,
     REPORT_BYTES_MAX, SETTING_VALUE_BYTES_MAX, TAG_VALUE_BYTES_MAX, TASK_INPUT_BYTES_MAX,
-    name as is_name,
+    TASK_OPTIONS_BYTES_MAX, TASK_REQUEST_BYTES_MAX, labels as are_labels, name as is_name,
 };
 pub(super) use self::transaction::{Change, Transaction, View};
 use super::StoreError;
@@ -194,9 +196,11 @@ fn dispatch<V: View>(
         Kind::RenameSession(command) => sessions::rename(rows, context, command),
         Kind::CreateTask(command) => tasks::create(rows, context, command),
         Kind::AssignTask(command) => tasks::assign(rows, context, &command),
-        Kind::FinishTask(command) => tasks::finish(rows, context, command),
+        Kind::FinishTask(command) => tasks::finish(rows, context, command, &[]),
         Kind::CancelTask(command) => tasks::cancel(rows, context, &command),
-        Kind::DeleteTask(command) => tasks::delete(rows, &command),
+        Kind::DeleteTask(command) => tasks::delete(rows, context, &command),
+        Kind::FireTask(command) => schedules::fire(rows, context, command),
+        Kind::ExpireTasks(command) => schedules::expire(rows, context, &command),
         Kind::ExpireIdempotencyKeys(command) => idempotency::expire(rows, &command),
         Kind::CollectGarbage(command) => garbage::collect(rows, context, &command),
     }

@@ -32,6 +32,11 @@ impl Change {
     pub fn is_of_node(&self) -> bool {
         Table::of(&self.key) == Some(Table::Nodes)
     }
+
+    /// The row is a task's record.
+    pub fn is_of_task(&self) -> bool {
+        Table::of(&self.key) == Some(Table::Tasks)
+    }
 }
 
 struct Touched {

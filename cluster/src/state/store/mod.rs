@@ -82,6 +82,15 @@ impl View for Applied<'_> {
     }
 }
 
+/// What others wait for, and entries have changed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Touched {
+    /// A node's record.
+    pub nodes: bool,
+    /// A task.
+    pub tasks: bool,
+}
+
 impl Store {
     /// Opens the state, and starts the thread that writes it. It ends with the last handle.
     pub fn open(options: StateOptions) -> Result<Arc<Self>, OpenError> {
@@ -124,22 +133,20 @@ impl Store {
     }
 
     /// Applies entries in their order; blocks while too much waits for the disk.
-    pub fn apply(&self, entries: Vec<Entry>) -> Result<(Vec<Reply>, bool), StoreError> {
+    pub fn apply(&self, entries: Vec<Entry>) -> Result<(Vec<Reply>, Touched), StoreError> {
         let mut replies = Vec::with_capacity(entries.len());
-        let mut nodes_changed = false;
+        let mut touched = Touched::default();
         for entry in entries {
             self.control
                 .wait_for_room(|| self.bytes() < self.overlay_bytes_max)?;
-            let (reply, nodes) = self.apply_one(entry)?;
-            nodes_changed |= nodes;
-            replies.push(reply);
+            replies.push(self.apply_one(entry, &mut touched)?);
         }
         let enough = read(&self.layers).active.bytes() >= self.merge_bytes;
         self.control.changed(enough);
-        Ok((replies, nodes_changed))
+        Ok((replies, touched))
     }
 
-    fn apply_one(&self, entry: Entry) -> Result<(Reply, bool), StoreError> {
+    fn apply_one(&self, entry: Entry, touched: &mut Touched) -> Result<Reply, StoreError> {
         let index = entry.log_id.index;
         let applied = self.applied().map(|log_id| log_id.index);
         // A log begins at 0 or, where a snapshot came first, behind it.
@@ -162,14 +169,15 @@ impl Store {
                 (done(), changes, Some(stored))
             }
         };
-        let nodes = changes.iter().any(Change::is_of_node);
+        touched.nodes |= changes.iter().any(Change::is_of_node);
+        touched.tasks |= changes.iter().any(Change::is_of_task);
         let mut layers = write(&self.layers);
         layers.header.last_applied = Some(entry.log_id);
         if let Some(stored) = membership {
             layers.header.membership = stored;
         }
         layers.change(changes);
-        Ok((reply, nodes))
+        Ok(reply)
     }
 
     /// A row, if that can be told without the disk.

@@ -12,6 +12,7 @@ use crate::draws::Draws;
 /// Where in the log a session was claimed, and where a task was assigned: their fences.
 const CLAIMED: u64 = 13;
 const ASSIGNED: u64 = 17;
+const ASSIGNED_AGAIN: u64 = 40;
 /// Which proposals may still be sent again.
 const OPEN: u64 = 8;
 
@@ -228,6 +229,27 @@ pub fn prelude() -> Vec<Kind> {
             blobs_before_ms: 1,
             limit: 10,
         }),
+        Kind::CreateTask(create_scheduled(3)),
+        Kind::FireTask(fire(3, 1003)),
+        Kind::AssignTask(proto::AssignTask {
+            id: "task-3.1003".to_owned(),
+            node: 2,
+            incarnation: 1,
+        }),
+        Kind::CommitHeap(proto::CommitHeap {
+            finish_task: Some(proto::FinishTask {
+                id: "task-3.1003".to_owned(),
+                fence: ASSIGNED_AGAIN,
+                succeeded: true,
+                ..proto::FinishTask::default()
+            }),
+            ..commit(CLAIMED, 3, 1)
+        }),
+        Kind::ExpireTasks(proto::ExpireTasks {
+            before_ms: 1,
+            keep_max: 1,
+            limit: 10,
+        }),
     ]
 }
 
@@ -256,6 +278,7 @@ fn commit(fence: u64, heap: u64, parent: u64) -> proto::CommitHeap {
         idempotency_key: format!("heap-{heap}"),
         request_digest: hash(heap),
         record_blob: Vec::new(),
+        finish_task: None,
     }
 }
 
@@ -291,6 +314,33 @@ fn create(task: u64) -> proto::CreateTask {
         attempts_max: 3,
         idempotency_key: format!("task-{task}"),
         request_digest: hash(task),
+        ..proto::CreateTask::default()
+    }
+}
+
+/// One that makes tasks; its first time is `1000 + task`.
+fn create_scheduled(task: u64) -> proto::CreateTask {
+    proto::CreateTask {
+        run_at_ms: 1000 + task,
+        options: b"{}".to_vec(),
+        labels: [("team".to_owned(), "a".to_owned())].into(),
+        failures_max: 2,
+        backoff_ms: 100,
+        backoff_ms_max: 1000,
+        live_max: 1000,
+        cron: "* * * * *".to_owned(),
+        time_zone: "Europe/Berlin".to_owned(),
+        late_ms_max: 5000,
+        ..create(task)
+    }
+}
+
+fn fire(task: u64, due_ms: u64) -> proto::FireTask {
+    proto::FireTask {
+        id: format!("task-{task}"),
+        due_ms,
+        next_ms: due_ms + 1,
+        task_id: format!("task-{task}.{due_ms}"),
     }
 }
 
@@ -300,8 +350,7 @@ fn finish(task: u64, fence: u64) -> proto::FinishTask {
         fence,
         succeeded: true,
         report: b"{}".to_vec(),
-        retry_at_ms: 0,
-        last: false,
+        ..proto::FinishTask::default()
     }
 }
 
@@ -312,7 +361,7 @@ fn draw(draws: &mut Draws) -> Kind {
     let few = draws.below(6);
     let tag = format!("tag-{}", draws.below(40));
     let if_version = draws.once_in(4).then(|| draws.below(200));
-    match draws.below(36) {
+    match draws.below(40) {
         0 => register(node),
         1 => up(node, incarnation),
         2 => Kind::NodeDown(proto::NodeDown { node, incarnation }),
@@ -377,6 +426,21 @@ fn draw(draws: &mut Draws) -> Kind {
             limit: 3,
         }),
         21 => Kind::CommitHeap(branch(1 + few, draws.below(7))),
+        23 => Kind::CreateTask(create_scheduled(few)),
+        24 => Kind::FireTask(fire(few, 1000 + few + draws.below(3))),
+        25 => Kind::ExpireTasks(proto::ExpireTasks {
+            before_ms: 1_700_000_000_000 + draws.below(4000),
+            keep_max: draws.below(3),
+            limit: 2,
+        }),
+        26 => Kind::FinishTask(proto::FinishTask {
+            succeeded: draws.once_in(2),
+            last: draws.once_in(2),
+            lost: draws.once_in(2),
+            report: Vec::new(),
+            report_blob: hash(draws.below(3)),
+            ..finish(few, draws.below(100))
+        }),
         _ => {
             let length = match draws.below(20) {
                 0 => draws.below(60_000),

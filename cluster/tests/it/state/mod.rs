@@ -4,3 +4,4 @@ pub mod author;
 mod golden;
 mod replicas;
 pub mod stage;
+mod tasks;

@@ -1,0 +1,144 @@
+//! Reading tasks.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use super::{Page, StateReader, decode, rows};
+use crate::proto::{TaskCounts, TaskRecord, TaskState};
+use crate::state::machine::blocking;
+use crate::state::store::{Store, StoreError};
+use crate::state::table::{self, Table};
+
+/// A task that has not ended, as it stands among the others of its state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LiveTask {
+    /// When it is to run, in milliseconds since 1970.
+    pub run_at_ms: u64,
+    /// Its id.
+    pub id: String,
+}
+
+impl StateReader {
+    /// A task.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn task(&self, id: &str) -> Result<Option<TaskRecord>, StoreError> {
+        self.record(table::task(id)).await
+    }
+
+    /// Tasks after one of them, in the order of their ids.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn tasks(
+        &self,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<TaskRecord>, StoreError> {
+        self.page(Table::Tasks.key(&[]), after.map(table::task), limit)
+            .await
+    }
+
+    /// Tasks, the newest first, after the one of a time and an id.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn newest_tasks(
+        &self,
+        after: Option<(u64, &str)>,
+        limit: usize,
+    ) -> Result<Page<TaskRecord>, StoreError> {
+        let after = after.map(|(created_ms, id)| table::newest_task(created_ms, id));
+        self.tasks_of(Table::NewestTasks.key(&[]), after, limit)
+            .await
+    }
+
+    /// Tasks of a state that has not ended, by the time when they are to run.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn live_tasks(
+        &self,
+        state: TaskState,
+        limit: usize,
+    ) -> Result<Vec<LiveTask>, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        let prefix = Table::LiveTasks.key(&[&[state as u8]]);
+        blocking(move || {
+            let page = rows(&store, prefix, None, limit)?;
+            let live = |(key, _): &(Bytes, Bytes)| {
+                // The table, the state, the time, the id.
+                let (time, id) = key.get(2..)?.split_at_checked(8)?;
+                Some(LiveTask {
+                    run_at_ms: u64::from_be_bytes(time.try_into().ok()?),
+                    id: std::str::from_utf8(id).ok()?.to_owned(),
+                })
+            };
+            Ok(page.rows.iter().filter_map(live).collect())
+        })
+        .await
+    }
+
+    /// Tasks that run now, wherever.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn running_tasks(&self, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
+        let prefix = Table::LiveTasks.key(&[&[TaskState::Running as u8]]);
+        Ok(self.tasks_of(prefix, None, limit).await?.rows)
+    }
+
+    /// How many tasks there are.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn task_counts(&self) -> Result<TaskCounts, StoreError> {
+        Ok(self.record(table::task_counts()).await?.unwrap_or_default())
+    }
+
+    /// Tells when any task is another one than before.
+    pub fn watch_tasks(&self) -> watch::Receiver<u64> {
+        self.0.tasks.subscribe()
+    }
+
+    /// The records of what a table of tasks names, in its order.
+    async fn tasks_of(
+        &self,
+        prefix: Bytes,
+        after: Option<Bytes>,
+        limit: usize,
+    ) -> Result<Page<TaskRecord>, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || {
+            let page = rows(&store, prefix, after, limit)?;
+            let mut found = Vec::with_capacity(page.rows.len());
+            for (key, _) in page.rows {
+                if let Some(task) = named(&store, &key)? {
+                    found.push(task);
+                }
+            }
+            Ok(Page {
+                rows: found,
+                more: page.more,
+            })
+        })
+        .await
+    }
+}
+
+/// The task whose id stands at the end of a key; one that went meanwhile is none.
+fn named(store: &Store, key: &Bytes) -> Result<Option<TaskRecord>, StoreError> {
+    let id_at = match Table::of(key) {
+        Some(Table::LiveTasks) => 10,
+        _ => 9,
+    };
+    let id = key.get(id_at..).and_then(|id| std::str::from_utf8(id).ok());
+    let Some(key) = id.map(table::task) else {
+        return Ok(None);
+    };
+    let value = store.get(&key)?;
+    value.map(|value| decode(&key, value)).transpose()
+}

@@ -20,8 +20,8 @@ struct Tasks {
 
 impl Tasks {
     async fn new() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let mut stage = Stage::open(directory.path()).unwrap();
+        let directory = tempfile::tempdir().expect("a directory for temporary files");
+        let mut stage = Stage::open(directory.path()).expect("an empty directory opens");
         stage.apply(AUTHOR.entries(0..PRELUDE)).await;
         Self {
             stage,
@@ -84,7 +84,7 @@ impl Tasks {
     }
 
     async fn get(&self, id: &str) -> Option<TaskRecord> {
-        self.stage.reader.task(id).await.unwrap()
+        self.stage.reader.task(id).await.expect("the disk works")
     }
 
     async fn state(&self, id: &str) -> Option<TaskState> {
@@ -93,7 +93,12 @@ impl Tasks {
 
     /// Scheduled, queued, running, ended.
     async fn counts(&self) -> [u64; 4] {
-        let counts = self.stage.reader.task_counts().await.unwrap();
+        let counts = self
+            .stage
+            .reader
+            .task_counts()
+            .await
+            .expect("the disk works");
         let counts = [
             counts.scheduled,
             counts.queued,
@@ -106,10 +111,20 @@ impl Tasks {
             (TaskState::Queued, counts[1]),
             (TaskState::Running, counts[2]),
         ] {
-            let live = self.stage.reader.live_tasks(state, 1000).await.unwrap();
+            let live = self
+                .stage
+                .reader
+                .live_tasks(state, 1000)
+                .await
+                .expect("the disk works");
             assert_eq!(live.len() as u64, count, "{state:?}");
         }
-        let all = self.stage.reader.newest_tasks(None, 1000).await.unwrap();
+        let all = self
+            .stage
+            .reader
+            .newest_tasks(None, 1000)
+            .await
+            .expect("the disk works");
         assert_eq!(all.rows.len() as u64, counts.iter().sum::<u64>());
         counts
     }

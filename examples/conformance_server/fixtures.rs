@@ -7,7 +7,9 @@ use rmcp::{
 };
 use tokio::sync::broadcast;
 
-use crate::{input, prompts, resources, tools};
+use mcp_v8::mcp::McpHandler;
+
+use crate::{input, prompts, resources, tasks, tools};
 
 /// A list that a fixture pretends to change.
 #[derive(Clone, Copy, Debug)]
@@ -31,12 +33,15 @@ pub struct Shared {
     pub changes: broadcast::Sender<Change>,
     /// Seals the state that a client carries between the rounds of a call.
     pub seal: input::Seal,
+    /// Has tasks made.
+    pub handler: McpHandler,
 }
 
 impl Shared {
     /// Nothing has changed yet.
-    pub fn new() -> Self {
+    pub fn new(handler: McpHandler) -> Self {
         Self {
+            handler,
             changes: broadcast::channel(16).0,
             seal: input::Seal::new(),
         }
@@ -63,6 +68,7 @@ impl<H: ServerHandler> ServerHandler for Fixtures<H> {
             .enable_resources_subscribe()
             .enable_tools()
             .enable_tool_list_changed()
+            .enable_tasks()
             .build();
         info
     }
@@ -91,10 +97,37 @@ impl<H: ServerHandler> ServerHandler for Fixtures<H> {
         if self.inner.get_tool(&request.name).is_some() {
             return self.inner.call_tool(request, context).await;
         }
+        if tasks::TOOLS.contains(&&*request.name) {
+            return tasks::call(&self.shared.handler, request, context).await;
+        }
         if request.name.starts_with("test_input_required_result") {
             return input::call(&self.shared.seal, request, &context);
         }
         tools::call(&self.shared, request, context).await
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        self.inner.get_task(request, context).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.inner.update_task(request, context).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        self.inner.cancel_task(request, context).await
     }
 
     async fn list_prompts(

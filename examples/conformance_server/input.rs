@@ -154,7 +154,7 @@ pub fn ask_for_name() -> InputRequiredResult {
     required(json!({ "user_name": question }), None).expect("the request is a valid one")
 }
 
-fn text_of(answer: Option<&Value>, field: &str) -> Option<String> {
+pub fn text_of(answer: Option<&Value>, field: &str) -> Option<String> {
     Some(answer?.get("content")?.get(field)?.as_str()?.to_owned())
 }
 

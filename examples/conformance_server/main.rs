@@ -10,8 +10,10 @@
 
 mod fixtures;
 mod input;
+mod node;
 mod prompts;
 mod resources;
+mod tasks;
 mod tools;
 
 use std::{net::Ipv4Addr, sync::Arc};
@@ -21,11 +23,8 @@ use fixtures::{Fixtures, Shared};
 use mcp_v8::{
     api,
     config::{Config, Machine, Settings},
-    mcp::{McpHandler, McpState, transport},
-    service::{executions::Executions, run::Runs},
-    workers::{Engine, Options, Workers},
+    mcp::{McpHandler, transport},
 };
-use tokio_util::sync::CancellationToken;
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
@@ -33,20 +32,18 @@ async fn main() -> anyhow::Result<()> {
         Some(port) => port.parse().context("the argument is a port")?,
         None => 0,
     };
-    let config = Arc::new(Config::new(Settings::default(), &Machine::read())?);
-    let options = Options::new(config.run.runs_ready, config.sandbox);
-    let workers = Workers::start(Engine::embedded()?, options).await?;
-    let state = McpState {
-        executions: Executions::alone(Runs::alone(workers, config.run.clone())),
-        tags: None,
-        sessions: None,
-        config,
-        shutdown: CancellationToken::new(),
+    // The suite leaves tasks behind that take a minute each.
+    let settings = Settings {
+        runs_max: Some(64),
+        ..Settings::default()
     };
+    let config = Arc::new(Config::new(settings, &Machine::read())?);
+    let directory = tempfile::tempdir()?;
+    let (state, _runner) = node::start(config, directory.path()).await?;
     let options = state.transport_options();
     let config = Arc::clone(&state.config);
     let handler = McpHandler::new(state);
-    let shared = Arc::new(Shared::new());
+    let shared = Arc::new(Shared::new(handler.clone()));
     let make = move || Fixtures::new(handler.clone(), Arc::clone(&shared));
     let router = api::protect(transport::streamable_router(make, options), &config.http);
 

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     fixtures::{Change, Shared},
-    input,
+    input, tasks,
 };
 
 /// One red pixel.
@@ -37,6 +37,7 @@ pub fn list() -> Vec<Tool> {
     let mut tools: Vec<Tool> = PLAIN
         .into_iter()
         .chain(input::TOOLS)
+        .chain(tasks::TOOLS)
         .map(|name| Tool::new(name, format!("Fixture {name}"), Arc::clone(&empty)))
         .collect();
     tools.push(Tool::new(

@@ -56,7 +56,7 @@ fn serve(args: ServeArgs) -> ExitCode {
     telemetry::start(config.log_format, "info");
     environment::warn_of_unknown_variables();
     block_on(async move {
-        match server::run(config).await {
+        match Box::pin(server::run(config)).await {
             Ok(()) => Exit::Completed,
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "can't serve");

@@ -4,21 +4,30 @@
 )]
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult,
-        DiscoverResult, ErrorCode, GetPromptRequestMethod, GetPromptRequestParams,
-        GetPromptResponse, Implementation, ListPromptsRequestMethod, ListPromptsResult,
-        ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, LoggingLevel,
-        PaginatedRequestParams, ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse,
-        ServerCapabilities, ServerConfig, SetLevelRequestMethod, SetLevelRequestParams, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CancelTaskParams, CustomRequest,
+        CustomResult, DiscoverResult, ErrorCode, GetPromptRequestMethod, GetPromptRequestParams,
+        GetPromptResponse, GetTaskMethod, GetTaskParams, GetTaskResult, Implementation, JsonObject,
+        ListPromptsRequestMethod, ListPromptsResult, ListResourceTemplatesResult,
+        ListResourcesResult, ListToolsResult, LoggingLevel, PaginatedRequestParams,
+        ProtocolVersion, ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities,
+        ServerConfig, SetLevelRequestMethod, SetLevelRequestParams, TASKS_EXTENSION_ID, Tool,
+        UpdateTaskParams,
     },
     service::RequestContext,
 };
 
-use super::{McpState, console::Listener, guide, resources, tools::Tools};
+use super::{
+    McpState,
+    console::Listener,
+    guide, resources, tasks,
+    tools::{self, Tools},
+};
+use crate::service::tasks::{NewTask, Tasks};
 
 /// How long a client may keep the lists: they only change with another release or configuration.
 const LISTS_TTL_MS: u64 = 3_600_000;
@@ -49,6 +58,7 @@ impl Shared {
                 state.executions.clone(),
                 state.tags.clone(),
                 state.sessions.clone(),
+                state.tasks.clone(),
                 state.config.run.clone(),
             ),
             instructions: guide::instructions(&state.config.run),
@@ -71,6 +81,27 @@ impl McpHandler {
     }
 }
 
+impl McpHandler {
+    fn tasks(&self) -> Result<&Tasks, ErrorData> {
+        let tasks = self.shared.state.tasks.as_ref();
+        tasks.ok_or_else(ErrorData::method_not_found::<GetTaskMethod>)
+    }
+
+    /// Has a task made, and answers a tool's call with its end, or with the task when it takes longer than
+    /// this.
+    ///
+    /// # Errors
+    /// This handler has no tasks.
+    pub async fn begin_task(
+        &self,
+        task: NewTask,
+        wait: Duration,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let begun = tasks::begin(self.tasks()?, task, wait).await;
+        Ok(begun.unwrap_or_else(|error| tools::no_task(error).into()))
+    }
+}
+
 impl Clone for McpHandler {
     /// A handler for another client.
     fn clone(&self) -> Self {
@@ -84,6 +115,13 @@ fn is_modern(context: &RequestContext<RoleServer>) -> bool {
         .is_some_and(|version| version >= ProtocolVersion::V_2026_07_28)
 }
 
+/// Whether this request's client understands an answer that is a task.
+fn knows_tasks(context: &RequestContext<RoleServer>) -> bool {
+    context
+        .client_capabilities()
+        .is_some_and(|capabilities| capabilities.supports_tasks())
+}
+
 /// The JavaScript session that a client names for all of its calls, in a header of each request.
 fn session_of(context: &RequestContext<RoleServer>) -> Option<String> {
     let parts = context.extensions.get::<axum::http::request::Parts>()?;
@@ -93,11 +131,15 @@ fn session_of(context: &RequestContext<RoleServer>) -> Option<String> {
 
 impl ServerHandler for McpHandler {
     fn get_info(&self) -> ServerConfig {
-        let capabilities = ServerCapabilities::builder()
+        let mut capabilities = ServerCapabilities::builder()
             .enable_logging()
             .enable_resources()
             .enable_tools()
             .build();
+        if self.shared.state.tasks.is_some() {
+            let known = capabilities.extensions.get_or_insert_default();
+            known.insert(TASKS_EXTENSION_ID.to_owned(), JsonObject::new());
+        }
         let server = Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
             .with_title("mcp-v8")
             .with_description(env!("CARGO_PKG_DESCRIPTION"));
@@ -153,6 +195,20 @@ impl ServerHandler for McpHandler {
         let level = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
         let listener = Listener::of(&context, level);
         let session = session_of(&context);
+        if request.name == "run_js"
+            && let Some(tasks) = &self.shared.state.tasks
+            && knows_tasks(&context)
+        {
+            let (task, wait) = match Tools::as_task(request.arguments, session.as_deref()) {
+                Ok(wanted) => wanted,
+                Err(reply) => return Ok((*reply).into()),
+            };
+            // In a box: it is large, and this future is part of each call.
+            let begun = Box::pin(tasks::begin(tasks, task, wait.unwrap_or(tasks::PATIENCE)));
+            return Ok(begun
+                .await
+                .unwrap_or_else(|error| tools::no_task(error).into()));
+        }
         let call = self.shared.tools.call(
             &request.name,
             request.arguments,
@@ -166,6 +222,30 @@ impl ServerHandler for McpHandler {
                 Err(ErrorData::internal_error("the client gave the call up", None))
             }
         }
+    }
+
+    async fn get_task(
+        &self,
+        request: GetTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<GetTaskResult, ErrorData> {
+        tasks::get(self.tasks()?, &request.task_id).await
+    }
+
+    async fn update_task(
+        &self,
+        request: UpdateTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        tasks::update(self.tasks()?, &request.task_id).await
+    }
+
+    async fn cancel_task(
+        &self,
+        request: CancelTaskParams,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<(), ErrorData> {
+        tasks::cancel(self.tasks()?, &request.task_id).await
     }
 
     async fn list_prompts(

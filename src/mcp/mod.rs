@@ -7,6 +7,7 @@ mod console;
 mod guide;
 mod handler;
 mod resources;
+mod tasks;
 mod tools;
 pub mod transport;
 
@@ -21,7 +22,7 @@ pub use handler::McpHandler;
 use self::handler::Shared;
 use crate::{
     config::Config,
-    service::{executions::Executions, sessions::Sessions, tags::Tags},
+    service::{executions::Executions, sessions::Sessions, tags::Tags, tasks::Tasks},
 };
 
 /// What the protocol's side of the node works with.
@@ -33,6 +34,8 @@ pub struct McpState {
     pub tags: Option<Tags>,
     /// The sessions; none where the node runs without them.
     pub sessions: Option<Sessions>,
+    /// The tasks; none where the program is no node.
+    pub tasks: Option<Tasks>,
     /// The configuration.
     pub config: Arc<Config>,
     /// Ends all streams when the node stops.

@@ -102,6 +102,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         executions: executions.clone(),
         tags: Some(tags.clone()),
         sessions: sessions.clone(),
+        tasks: Some(tasks.clone()),
         config: Arc::clone(&config),
         shutdown: streams.clone(),
     };

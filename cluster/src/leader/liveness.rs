@@ -86,10 +86,8 @@ impl Liveness {
             };
         }
         let begun = heard.since.expect("just set");
-        let alive = |record: &&NodeRecord| record.alive && record.id != own;
-        let lives: Vec<_> = records
-            .iter()
-            .filter(alive)
+        let alive = records.iter().filter(|record| record.alive);
+        let lives: Vec<_> = alive
             .map(|record| (record.id, record.incarnation))
             .collect();
         heard.last.retain(|life, _| lives.contains(life));
@@ -97,7 +95,8 @@ impl Liveness {
             let last = heard.last.get(life).map_or(begun, |report| report.at);
             now.saturating_duration_since(last) >= self.lease
         };
-        lives.into_iter().filter(silent).collect()
+        let others = lives.into_iter().filter(|(node, _)| *node != own);
+        others.filter(silent).collect()
     }
 }
 
@@ -156,6 +155,13 @@ mod tests {
         liveness.report(2, 20, load, start);
         assert_eq!(liveness.load(2, 20, start + LEASE / 4), Some(load));
         assert_eq!(liveness.load(2, 21, start), None);
+        // The leader looks for the dead, and knows of itself what it said.
+        let records = [record(1, 10), record(2, 20)];
+        liveness.expired(7, &records, 1, start);
+        liveness.report(1, 10, load, start);
+        liveness.expired(7, &records, 1, start);
+        assert_eq!(liveness.load(1, 10, start), Some(load));
+        liveness.report(2, 20, load, start);
         assert_eq!(liveness.load(2, 20, start + LEASE / 2), None);
     }
 

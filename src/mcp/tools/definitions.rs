@@ -3,7 +3,7 @@ use std::sync::Arc;
 use rmcp::model::{JsonObject, Tool, ToolAnnotations};
 use serde_json::{Value, json};
 
-use super::{sessions, tags};
+use super::{sessions, tags, tasks};
 use crate::{
     config::{Bound, RunConfig},
     mcp::guide,
@@ -27,10 +27,18 @@ pub(super) const BYTES_MAX: u64 = 1 << 20;
 pub(super) const BYTES_DEFAULT: u64 = 16 << 10;
 
 /// The tools with this node's numbers in their texts; the same list in the same order each time.
-pub(super) fn all(config: &RunConfig, has_tags: bool, has_sessions: bool) -> Vec<Tool> {
+pub(super) fn all(
+    config: &RunConfig,
+    has_tags: bool,
+    has_sessions: bool,
+    has_tasks: bool,
+) -> Vec<Tool> {
     let mut tools = of_executions(config, has_sessions);
     if has_sessions {
         tools.extend(sessions::definitions());
+    }
+    if has_tasks {
+        tools.extend(tasks::definitions(config, has_sessions));
     }
     if has_tags {
         tools.extend(tags::definitions());
@@ -177,7 +185,7 @@ pub(super) fn input(properties: Value, required: &[&str]) -> Arc<JsonObject> {
     Arc::new(schema)
 }
 
-fn running_properties(config: &RunConfig, waits: bool, has_sessions: bool) -> Value {
+pub(super) fn running_properties(config: &RunConfig, waits: bool, has_sessions: bool) -> Value {
     let bound = |bound: Bound, text: &str| whole(1, bound.max, bound.default, text);
     let mut properties = json!({
         "code": {
@@ -288,12 +296,12 @@ mod tests {
     #[test]
     fn the_list_is_the_same_each_time_and_follows_the_rules() {
         let config = RunConfig::default();
-        let tools = all(&config, true, true);
-        assert_eq!(tools, all(&config, true, true));
+        let tools = all(&config, true, true, true);
+        assert_eq!(tools, all(&config, true, true, true));
         let names: Vec<_> = tools.iter().map(|tool| &*tool.name).collect();
         assert_eq!(names[0], "run_js");
         assert!(names.contains(&"session_log"));
-        let without = all(&config, true, false);
+        let without = all(&config, true, false, true);
         assert!(
             without
                 .iter()
@@ -334,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_first_argument_that_a_model_reads_is_the_code() {
-        let tools = all(&RunConfig::default(), true, true);
+        let tools = all(&RunConfig::default(), true, true, true);
         let properties = tools[0].input_schema["properties"].as_object().unwrap();
         assert_eq!(properties.keys().next().unwrap(), "code");
         assert_eq!(properties["timeout_ms"]["maximum"], 300_000);

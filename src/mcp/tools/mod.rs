@@ -8,12 +8,16 @@ mod reply;
 mod run;
 mod sessions;
 mod tags;
+pub(super) mod task_reply;
+mod tasks;
 
 use arguments::{ArgumentError, Arguments};
 use rmcp::{
     ErrorData,
     model::{CallToolResult, JsonObject, Tool},
 };
+
+use std::time::Duration;
 
 use super::console::Listener;
 use crate::{
@@ -24,6 +28,7 @@ use crate::{
         run::{self as service, ExecutionId, MalformedCursor, MalformedId},
         sessions::Sessions,
         tags::{Error as TagError, Tags},
+        tasks::{Error as TaskError, MalformedTaskCursor, MalformedTaskId, NewTask, Tasks},
     },
     wire::Invalid,
 };
@@ -36,6 +41,8 @@ pub(super) struct Tools {
     tags: Option<Tags>,
     /// None where the node runs without sessions.
     sessions: Option<Sessions>,
+    /// None where the program is no node.
+    tasks: Option<Tasks>,
     config: RunConfig,
 }
 
@@ -45,13 +52,16 @@ impl Tools {
         executions: Executions,
         tags: Option<Tags>,
         sessions: Option<Sessions>,
+        tasks: Option<Tasks>,
         config: RunConfig,
     ) -> Self {
+        let (has_sessions, has_tasks) = (sessions.is_some(), tasks.is_some());
         Self {
-            list: definitions::all(&config, tags.is_some(), sessions.is_some()),
+            list: definitions::all(&config, tags.is_some(), has_sessions, has_tasks),
             executions,
             tags,
             sessions,
+            tasks,
             config,
         }
     }
@@ -97,6 +107,10 @@ impl Tools {
                 let sessions = self.sessions.as_ref().expect("they are listed");
                 Box::pin(sessions::call(sessions, name, arguments)).await
             }
+            (name, _) if tasks::is_one(name) && self.get(name).is_some() => {
+                let tasks = self.tasks.as_ref().expect("they are listed");
+                Box::pin(tasks::call(tasks, name, arguments)).await
+            }
             _ => {
                 let message = format!("there is no tool {name}; tools/list names them all");
                 return Err(ErrorData::invalid_params(message, None));
@@ -104,6 +118,27 @@ impl Tools {
         };
         Ok(result.unwrap_or_else(|error| reply::of_error(&error)))
     }
+}
+
+impl Tools {
+    /// What a call of run_js asks for, as a task; and how long its caller waits for the end.
+    ///
+    /// # Errors
+    /// The reply of a call that did nothing.
+    pub fn as_task(
+        arguments: Option<JsonObject>,
+        session: Option<&str>,
+    ) -> Result<(NewTask, Option<Duration>), Box<CallToolResult>> {
+        let arguments = Arguments::new(sessions::in_session(arguments, session));
+        let wanted = run::wanted(arguments);
+        let (request, wait) = wanted.map_err(|error| Box::new(reply::of_error(&error)))?;
+        Ok((NewTask::once(request), wait))
+    }
+}
+
+/// The reply of a call that made no task.
+pub(super) fn no_task(error: TaskError) -> CallToolResult {
+    reply::of_error(&error.into())
 }
 
 /// Why a call did nothing. The model is told, so that it can do better.
@@ -123,6 +158,17 @@ enum ToolError {
     /// A cursor that is none.
     #[error("the argument `cursor` is wrong: {0}")]
     Cursor(#[from] MalformedCursor),
+    /// A task's id that is none.
+    #[error("`{text}` is no task_id: {source}")]
+    TaskId {
+        /// What came.
+        text: String,
+        /// What an id looks like.
+        source: MalformedTaskId,
+    },
+    /// A cursor of tasks that is none.
+    #[error("the argument `cursor` is wrong: {0}")]
+    TaskCursor(MalformedTaskCursor),
     /// Two arguments that don't go together, or a heap that is none.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -132,14 +178,21 @@ enum ToolError {
     /// The tags' service refused.
     #[error(transparent)]
     Tags(#[from] TagError),
+    /// The tasks' service refused.
+    #[error(transparent)]
+    Tasks(#[from] TaskError),
 }
 
 impl ToolError {
     fn code(&self) -> ErrorCode {
         match self {
-            Self::Argument(_) | Self::Id { .. } | Self::Cursor(_) | Self::Invalid(_) => {
-                ErrorCode::InvalidRequest
-            }
+            Self::Argument(_)
+            | Self::Id { .. }
+            | Self::Cursor(_)
+            | Self::TaskId { .. }
+            | Self::TaskCursor(_)
+            | Self::Invalid(_) => ErrorCode::InvalidRequest,
+            Self::Tasks(error) => error.code(),
             Self::Service(error) => error.code(),
             Self::Tags(error) => error.code(),
         }
@@ -150,9 +203,13 @@ impl ToolError {
         let (hint, retry_after_ms) = match self {
             Self::Service(error) => (error.hint(), error.retry_after_ms()),
             Self::Tags(error) => (error.hint(), error.retry_after_ms()),
-            Self::Argument(_) | Self::Id { .. } | Self::Cursor(_) | Self::Invalid(_) => {
-                return text;
-            }
+            Self::Tasks(error) => (error.hint(), error.retry_after_ms()),
+            Self::Argument(_)
+            | Self::Id { .. }
+            | Self::Cursor(_)
+            | Self::TaskId { .. }
+            | Self::TaskCursor(_)
+            | Self::Invalid(_) => return text,
         };
         text.push_str(&format!("\nHint: {hint}"));
         if let Some(retry_after_ms) = retry_after_ms {

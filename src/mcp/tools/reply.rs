@@ -87,7 +87,7 @@ fn structured(execution: Execution) -> (Value, bool) {
 }
 
 /// Whether a result can be passed on: one that is nested too deeply for readers of JSON can't.
-fn fits(result: &RawValue) -> bool {
+pub(super) fn fits(result: &RawValue) -> bool {
     let json = result.get();
     json.len() <= STRUCTURED_BYTES_MAX && serde_json::from_str::<Value>(json).is_ok()
 }

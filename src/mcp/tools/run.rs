@@ -56,6 +56,14 @@ pub(super) async fn run_js(
     Ok(reply::of_run(execution))
 }
 
+/// What run_js is to run, and how long its caller waits; without a bound, when it says none.
+pub(super) fn wanted(
+    mut arguments: Arguments,
+) -> Result<(ExecutionRequest, Option<Duration>), ToolError> {
+    let wait_ms = arguments.number_up_to("wait_ms", WAIT_MS_MAX)?;
+    Ok((request(arguments)?, wait_ms.map(Duration::from_millis)))
+}
+
 /// Starts code and does not wait.
 pub(super) async fn start(
     executions: &Executions,
@@ -90,7 +98,7 @@ async fn follow(
     }
 }
 
-fn request(mut arguments: Arguments) -> Result<ExecutionRequest, ToolError> {
+pub(super) fn request(mut arguments: Arguments) -> Result<ExecutionRequest, ToolError> {
     let code = arguments.required_text("code")?;
     let language = language(arguments.text("language")?)?;
     let input = match arguments.any("input") {
@@ -179,7 +187,7 @@ mod tests {
 
     #[test]
     fn every_argument_of_the_schema_is_understood() {
-        let tools = definitions::all(&RunConfig::default(), false, true);
+        let tools = definitions::all(&RunConfig::default(), false, true, false);
         let start = tools
             .iter()
             .find(|tool| tool.name == "execution_start")

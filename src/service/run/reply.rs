@@ -37,6 +37,9 @@ pub struct StoredReply {
     pub output_bytes: u64,
 }
 
+/// The error's name where nothing ran.
+const NOT_RUN: &str = "NotRun";
+
 fn is_zero(number: &u64) -> bool {
     *number == 0
 }
@@ -79,7 +82,7 @@ impl StoredReply {
             result_truncated: false,
             error: Some(ExecutionError {
                 code,
-                name: "NotRun".to_owned(),
+                name: NOT_RUN.to_owned(),
                 message,
                 stack: None,
                 line: None,
@@ -90,6 +93,12 @@ impl StoredReply {
             output: String::new(),
             output_bytes: 0,
         }
+    }
+
+    /// Nothing ran.
+    pub fn is_not_run(&self) -> bool {
+        let error = self.error.as_ref();
+        error.is_some_and(|error| error.name == NOT_RUN && error.code != ErrorCode::ScriptError)
     }
 
     /// As bytes.

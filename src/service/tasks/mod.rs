@@ -394,9 +394,9 @@ impl Tasks {
         Ok(Some(ExecutionId::of_task(node, incarnation, &fence)))
     }
 
-    /// The executions in which tasks run.
-    pub fn executions(&self) -> &Executions {
-        &self.inner.executions
+    /// How long a task is kept that has ended, in milliseconds.
+    pub fn kept_ms(&self) -> u64 {
+        u64::try_from(self.inner.config.ttl.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// How many there are: scheduled, queued, running, ended.

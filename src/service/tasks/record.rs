@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::{Error, NewTask, Task, TaskId, TaskStatus};
 use crate::raw_json;
-use crate::service::run::{ExecutionRequest, Language, LimitOverrides};
+use crate::service::run::{ExecutionId, ExecutionRequest, Language, LimitOverrides};
 use crate::service::sessions::{HeapId, Target, TaskFence};
 
 /// Labels, options and what stands around them have this much of a request's room.
@@ -140,6 +140,10 @@ pub(super) fn status(record: &TaskRecord) -> Result<TaskStatus, Error> {
 pub(super) fn task(record: TaskRecord, nodes: &[NodeRecord]) -> Result<Task, Error> {
     let status = status(&record)?;
     let given = |text: String| (!text.is_empty()).then_some(text);
+    let fence = TaskFence {
+        id: record.id.clone(),
+        fence: record.fence,
+    };
     let node = nodes.iter().find(|node| node.id == record.owner_node);
     Ok(Task {
         status,
@@ -155,6 +159,9 @@ pub(super) fn task(record: TaskRecord, nodes: &[NodeRecord]) -> Result<Task, Err
         retries: record.failures_max.saturating_sub(1),
         node: node.map(|node| node.name.clone()),
         created_ms: record.created_ms,
+        changed_ms: record.changed_ms,
+        execution: (record.attempts > 0)
+            .then(|| ExecutionId::of_task(record.owner_node, record.owner_incarnation, &fence)),
         started_ms: (record.started_ms > 0).then_some(record.started_ms),
         finished_ms: status.is_final().then_some(record.changed_ms),
         heap: HeapId::from_bytes(&record.heap_id).map(|heap| heap.to_string()),

@@ -218,7 +218,7 @@ async fn end_of(
     };
     Ok(FinishTask {
         succeeded: execution.status == Status::Completed,
-        last: is_final(error),
+        last: error.is_some_and(is_hopeless),
         report,
         report_blob,
         ..given(task)
@@ -234,6 +234,11 @@ fn is_of_the_node(code: ErrorCode) -> bool {
             | ErrorCode::Internal
             | ErrorCode::SystemMemory
     )
+}
+
+/// What no node can read or run would come back for ever.
+fn is_hopeless(code: ErrorCode) -> bool {
+    is_final(Some(code)) || matches!(code, ErrorCode::SessionsOff | ErrorCode::HeapNotFound)
 }
 
 fn given(task: &TaskRecord) -> FinishTask {
@@ -256,10 +261,7 @@ fn given_back(task: &TaskRecord) -> FinishTask {
 fn lost(task: &TaskRecord, error: &Error) -> FinishTask {
     let code = error.code();
     tracing::info!(task = task.id, %error, "a task did not run to its end");
-    // What no node can read or run would come back for ever.
-    let hopeless =
-        is_final(Some(code)) || matches!(code, ErrorCode::SessionsOff | ErrorCode::HeapNotFound);
-    if !hopeless {
+    if !is_hopeless(code) {
         return given_back(task);
     }
     FinishTask {

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::service::run::{ExecutionRequest, StoredReply};
+use crate::service::run::{ExecutionId, ExecutionRequest, StoredReply};
 
 /// A task that somebody asks for.
 #[derive(Clone, Debug)]
@@ -23,6 +23,20 @@ pub struct NewTask {
     pub backoff_ms_max: u64,
     /// By which it can be found.
     pub labels: BTreeMap<String, String>,
+}
+
+impl NewTask {
+    /// One that runs as soon as a node has room, and once.
+    pub fn once(request: ExecutionRequest) -> Self {
+        Self {
+            request,
+            when: When::Now,
+            retries: 0,
+            backoff_ms: 0,
+            backoff_ms_max: 0,
+            labels: BTreeMap::new(),
+        }
+    }
 }
 
 /// When a task runs.
@@ -103,6 +117,10 @@ pub struct Task {
     pub node: Option<String>,
     /// When it was made, in milliseconds since 1970.
     pub created_ms: u64,
+    /// When it last became another one.
+    pub changed_ms: u64,
+    /// The execution of its last attempt; in a session it may be where the session is.
+    pub execution: Option<ExecutionId>,
     /// When the last attempt began.
     pub started_ms: Option<u64>,
     /// When it ended.

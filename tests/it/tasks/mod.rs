@@ -1,7 +1,8 @@
-//! Tasks: one node as its users meet it (`api`, `times`), and three of them that die (`cluster`).
+//! Tasks: one node as its users meet it (`api`, `times`), three of them that die (`cluster`), and agents (`mcp`).
 
 mod api;
 mod cluster;
+mod mcp;
 mod times;
 
 use reqwest::{Client, StatusCode};

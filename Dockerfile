@@ -2,7 +2,11 @@
 FROM rust:1.95-slim-bookworm AS build
 WORKDIR /src
 COPY . .
-RUN cargo build --locked --release --bin mcp-v8
+# Less of both for an image that is only tried: the build takes half the time.
+ARG LTO=thin
+ARG CODEGEN_UNITS=1
+RUN CARGO_PROFILE_RELEASE_LTO=$LTO CARGO_PROFILE_RELEASE_CODEGEN_UNITS=$CODEGEN_UNITS \
+    cargo build --locked --release --bin mcp-v8
 
 FROM debian:bookworm-slim
 # The init passes signals on and reaps what is orphaned, which a process with the number 1 must do.

@@ -131,11 +131,13 @@ pub enum ErrorCode {
     TaskState,
     /// There are too many tasks, or they come too fast; none was made.
     TooManyTasks,
+    /// The disks of the cluster are low: nothing was written, and reads go on.
+    DiskFull,
 }
 
 impl ErrorCode {
     /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 61] = [
         Self::InvalidRequest,
         Self::InvalidJson,
         Self::UnsupportedMediaType,
@@ -196,6 +198,7 @@ impl ErrorCode {
         Self::TaskNotFound,
         Self::TaskState,
         Self::TooManyTasks,
+        Self::DiskFull,
     ];
 
     /// The code as callers see it.
@@ -261,6 +264,7 @@ impl ErrorCode {
             Self::TaskNotFound => "task_not_found",
             Self::TaskState => "task_state",
             Self::TooManyTasks => "too_many_tasks",
+            Self::DiskFull => "disk_full",
         }
     }
 
@@ -327,6 +331,7 @@ impl ErrorCode {
             Self::TaskNotFound => "There is no such task",
             Self::TaskState => "The task does not stand so that this could be done",
             Self::TooManyTasks => "There are too many tasks",
+            Self::DiskFull => "There is too little room on the disks",
         }
     }
 
@@ -358,6 +363,7 @@ impl ErrorCode {
             Self::IdempotencyConflict => 422,
             Self::QueueFull | Self::Overloaded | Self::TooManyTasks => 429,
             Self::Internal | Self::HeapDamaged => 500,
+            Self::DiskFull => 507,
             Self::Draining
             | Self::Unavailable
             | Self::NotMember
@@ -397,7 +403,7 @@ impl ErrorCode {
             403 => tonic::Code::PermissionDenied,
             404 | 410 => tonic::Code::NotFound,
             409 => tonic::Code::Aborted,
-            429 => tonic::Code::ResourceExhausted,
+            429 | 507 => tonic::Code::ResourceExhausted,
             503 => tonic::Code::Unavailable,
             504 => tonic::Code::DeadlineExceeded,
             _ => tonic::Code::Internal,
@@ -454,7 +460,7 @@ mod tests {
             let json = serde_json::to_string(&code).expect("a plain enum");
             assert_eq!(json, format!("\"{}\"", code.as_str()));
         }
-        assert_eq!(ErrorCode::TooManyTasks as usize + 1, ErrorCode::ALL.len());
+        assert_eq!(ErrorCode::DiskFull as usize + 1, ErrorCode::ALL.len());
     }
 
     #[test]

@@ -36,6 +36,8 @@ struct Metrics {
     cluster_applied: IntGauge,
     cluster_proposals: IntGauge,
     cluster_state_bytes: IntGauge,
+    disk_free_bytes: IntGauge,
+    disk_level: IntGauge,
 }
 
 /// The final statuses, in the order of `Metrics::finished`.
@@ -164,6 +166,16 @@ impl Metrics {
                 &registry,
                 "mcp_v8_cluster_open_proposals",
                 "Writes of this node that are under way.",
+            ),
+            disk_free_bytes: gauge(
+                &registry,
+                "mcp_v8_disk_free_bytes",
+                "Room on the disk where the node keeps everything.",
+            ),
+            disk_level: gauge(
+                &registry,
+                "mcp_v8_disk_level",
+                "Whether that is enough: 0 yes, 1 writes are refused, 2 nothing is taken in.",
             ),
             cluster_state_bytes: gauge(
                 &registry,
@@ -295,6 +307,8 @@ pub fn cluster_at(status: &cluster::node::Status, proposals_open: usize) {
     METRICS.cluster_applied.set(number(status.applied_index));
     METRICS.cluster_proposals.set(number(proposals_open as u64));
     METRICS.cluster_state_bytes.set(number(status.state_bytes));
+    METRICS.disk_free_bytes.set(number(status.disk_free_bytes));
+    METRICS.disk_level.set(status.disk as i64);
 }
 
 /// The content type of [`encode`].

@@ -47,7 +47,7 @@ pub async fn start(config: Arc<Config>, directory: &Path) -> anyhow::Result<(Mcp
         config.sessions.clone(),
         directory.join("restore"),
     )?;
-    let executions = Executions::new(runs, cluster.clone(), Some(sessions.clone()));
+    let executions = Executions::new(runs, cluster.clone(), Some(sessions));
     let tasks = Tasks::new(cluster, executions.clone(), blobs, config.tasks.clone());
     let runner = Runner::start(&tasks);
     let state = McpState {

@@ -68,6 +68,7 @@ pub async fn openapi_json() -> impl IntoResponse {
 pub async fn metrics_text(State(state): State<ApiState>) -> impl IntoResponse {
     let runs = state.executions.runs().stats();
     metrics::executions_kept(runs.kept, runs.kept_bytes);
+    state.tasks.count().await;
     let workers = state.workers.stats();
     metrics::workers_at(
         workers.ready,

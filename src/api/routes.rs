@@ -44,6 +44,7 @@ const EXEC_ERRORS: &[ErrorCode] = &[
     ErrorCode::NoLeader,
     ErrorCode::Lagging,
     ErrorCode::Overloaded,
+    ErrorCode::DiskFull,
     ErrorCode::OutcomeUnknown,
 ];
 const SESSION_READ_ERRORS: &[ErrorCode] = &[
@@ -70,6 +71,7 @@ const SESSION_WRITE_ERRORS: &[ErrorCode] = &[
     ErrorCode::NoLeader,
     ErrorCode::Lagging,
     ErrorCode::Overloaded,
+    ErrorCode::DiskFull,
     ErrorCode::OutcomeUnknown,
 ];
 const SESSION_IMPORT_ERRORS: &[ErrorCode] = &[
@@ -83,6 +85,7 @@ const SESSION_IMPORT_ERRORS: &[ErrorCode] = &[
     ErrorCode::NoLeader,
     ErrorCode::Lagging,
     ErrorCode::Overloaded,
+    ErrorCode::DiskFull,
     ErrorCode::OutcomeUnknown,
 ];
 const ONE_ERRORS: &[ErrorCode] = &[
@@ -105,6 +108,7 @@ const TAG_DELETE_ERRORS: &[ErrorCode] = &[
     ErrorCode::NotMember,
     ErrorCode::NoLeader,
     ErrorCode::Overloaded,
+    ErrorCode::DiskFull,
     ErrorCode::OutcomeUnknown,
 ];
 const TAG_PUT_ERRORS: &[ErrorCode] = &[
@@ -116,6 +120,7 @@ const TAG_PUT_ERRORS: &[ErrorCode] = &[
     ErrorCode::NotMember,
     ErrorCode::NoLeader,
     ErrorCode::Overloaded,
+    ErrorCode::DiskFull,
     ErrorCode::OutcomeUnknown,
 ];
 
@@ -133,6 +138,7 @@ const TASK_CREATE_ERRORS: &[ErrorCode] = &[
     ErrorCode::NoLeader,
     ErrorCode::Lagging,
     ErrorCode::Overloaded,
+    ErrorCode::DiskFull,
     ErrorCode::OutcomeUnknown,
 ];
 const TASK_READ_ERRORS: &[ErrorCode] = &[
@@ -151,6 +157,7 @@ const TASK_WRITE_ERRORS: &[ErrorCode] = &[
     ErrorCode::NoLeader,
     ErrorCode::Lagging,
     ErrorCode::Overloaded,
+    ErrorCode::DiskFull,
     ErrorCode::OutcomeUnknown,
 ];
 

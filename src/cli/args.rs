@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::admin::AdminArgs;
+use super::task::TaskArgs;
 use crate::config::{SandboxMode, Settings};
 use crate::service::run::Language;
 use crate::wire::LanguageName;
@@ -66,6 +67,8 @@ pub enum Command {
     Image(ImageArgs),
     /// Look after sessions: their history, copies of them, ways back
     Session(Box<SessionArgs>),
+    /// Make tasks and look after them: code that runs whatever becomes of nodes
+    Task(Box<TaskArgs>),
     /// Look after a cluster: its members, its leader, its state
     Admin(Box<AdminArgs>),
 }

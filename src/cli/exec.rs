@@ -33,7 +33,7 @@ pub async fn exec(args: ExecArgs) -> anyhow::Result<Exit> {
     }
 }
 
-fn wrong(reason: &dyn std::fmt::Display) -> Exit {
+pub(super) fn wrong(reason: &dyn std::fmt::Display) -> Exit {
     eprintln!("mcp-v8: {reason}");
     Exit::Usage
 }

@@ -14,6 +14,7 @@ mod report;
 mod sandbox;
 mod session;
 mod source;
+mod task;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -44,6 +45,7 @@ pub fn main() -> ExitCode {
         Command::Engine(args) => run(engine::engine(args)),
         Command::Image(args) => run(image::image(args)),
         Command::Session(args) => run(session::session(*args)),
+        Command::Task(args) => run(task::task(*args)),
         Command::Admin(args) => run(admin::admin(*args)),
     }
 }

@@ -225,7 +225,7 @@ pub(super) fn path(session: &str, rest: &str) -> String {
 }
 
 /// As it may stand in a part of a path or in a value of a query.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for byte in text.bytes() {
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {

@@ -37,6 +37,8 @@ pub struct ClusterConfig {
     pub lease: Duration,
     /// Bytes of log that are worth a snapshot.
     pub snapshot_log_bytes: u64,
+    /// Bytes that are to be free on the disk.
+    pub disk_free_min: u64,
 }
 
 impl ClusterConfig {
@@ -107,6 +109,9 @@ impl ClusterConfig {
             },
             timings,
             lease,
+            disk_free_min: Range("disk-free-min-mb", 0, 1 << 30, "MiB")
+                .check(settings.disk_free_min_mb.unwrap_or(256))?
+                << 20,
             snapshot_log_bytes: Range("snapshot-log-bytes", 1 << 20, 1 << 40, "bytes")
                 .check(settings.snapshot_log_bytes.unwrap_or(256 << 20))?,
         })

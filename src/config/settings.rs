@@ -316,6 +316,12 @@ settings! {
     /// Sessions that another engine of the cluster has made go on in that one.
     #[arg(long, value_name = "FILE", help_heading = "Operating")]
     engine_file: PathBuf,
+    /// Room that is to be free on the disk of --directory-path, in MiB; 0: whatever [default: 256]
+    ///
+    /// With less, writes are refused with 507 and reads go on; with less than a quarter of it the node takes
+    /// nothing in at all. It goes on by itself when there is room again.
+    #[arg(long, value_name = "MIB", help_heading = "Operating")]
+    disk_free_min_mb: u64,
     /// How much of the sandbox must hold [default: auto]
     #[arg(long, value_name = "MODE", value_enum, help_heading = "Operating")]
     sandbox: SandboxMode,

@@ -71,6 +71,7 @@ fn id(hash: &[u8]) -> Result<BlobId, Status> {
 
 fn failed(error: BlobError) -> Status {
     match error {
+        BlobError::NoRoom => Status::resource_exhausted(error.to_string()),
         BlobError::Damaged { .. } => {
             tracing::error!(%error, "a blob of this node is damaged");
             Status::not_found("this node's copy was damaged")

@@ -52,6 +52,11 @@ pub(super) async fn start(
         },
         heap_ttl: config.sessions.heap_ttl,
         session_idle: config.sessions.idle,
+        // What is not kept anyway needs no room that is kept free.
+        disk_free_min: match home.is_kept() {
+            true => of.disk_free_min,
+            false => 0,
+        },
         task_ttl: config.tasks.ttl,
         tasks_kept_max: config.tasks.kept_max,
         facts: facts(of, http, engine),

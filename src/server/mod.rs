@@ -80,6 +80,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         blobs.clone(),
         config.tasks.clone(),
     );
+    metrics::register(|registry| tasks.figures().register(registry))?;
     let runner = Runner::start(&tasks);
     let backups = Backups::new(cluster.clone(), blobs.clone());
     let schedule = config.backup.clone();

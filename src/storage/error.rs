@@ -14,6 +14,9 @@ pub enum BlobError {
         /// Why.
         source: io::Error,
     },
+    /// The disk has less room than it is to have.
+    #[error("the disk of this node has too little room for a blob")]
+    NoRoom,
     /// The bytes are not those that the name stands for; the file is set aside.
     #[error("blob {id} is damaged: its {bytes} bytes have another hash; it was moved to {}", moved_to.display())]
     Damaged {

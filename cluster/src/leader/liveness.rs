@@ -7,6 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::node::DiskLevel;
 use crate::proto::NodeRecord;
 
 /// The reports that this node had while it leads. Cheap to clone.
@@ -37,6 +38,8 @@ pub struct Load {
     pub task_slots: u32,
     /// What it runs and has waiting, tasks among it.
     pub runs: u32,
+    /// How much room its disk has; the node itself knows.
+    pub disk: DiskLevel,
 }
 
 impl Liveness {
@@ -150,6 +153,7 @@ mod tests {
         let load = Load {
             task_slots: 3,
             runs: 1,
+            disk: DiskLevel::Low,
         };
         let start = Instant::now();
         liveness.report(2, 20, load, start);

@@ -2,6 +2,7 @@
 
 use openraft::errors::{ClientWriteError, RaftError};
 
+use super::disk::Disk;
 use crate::command::Command;
 use crate::proto::{self, propose_reply};
 use crate::types::{Raft, TypeConfig};
@@ -22,13 +23,21 @@ pub(crate) enum Attempt {
     Unreachable,
     /// Not appended: too much is under way there.
     Overloaded,
+    /// Not appended: there is no room for it.
+    DiskFull,
     /// It may have been appended.
     Unknown,
 }
 
 impl Attempt {
     /// Writes through this node's own Raft.
-    pub async fn here(raft: &Raft, command: Command) -> Self {
+    pub async fn here(raft: &Raft, disk: &Disk, command: Command) -> Self {
+        if disk.is_tight() {
+            let kind = command.decode().ok().and_then(|command| command.kind);
+            if disk.refuses(kind.as_ref()) {
+                return Self::DiskFull;
+            }
+        }
         match raft.client_write(command).await {
             Ok(written) => Self::Done {
                 index: written.log_id.index,
@@ -59,6 +68,7 @@ impl Attempt {
             }),
             Self::NotLeader | Self::Unreachable => Outcome::NotLeader(proto::NotLeader::default()),
             Self::Overloaded => Outcome::Overloaded(proto::Overloaded {}),
+            Self::DiskFull => Outcome::DiskFull(proto::DiskFull {}),
             Self::Unknown => Outcome::Unknown(proto::Unknown {}),
         }
     }

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 use tonic::service::Routes;
 
 use super::core::{Core, MemberParts};
+use super::disk::{Disk, disk_loop};
 use super::error::{ProposeError, ReadError, StartError};
 use super::leader::LeaderWatch;
 use super::life;
@@ -99,8 +100,14 @@ impl Cluster {
         let stop = CancellationToken::new();
         let peers = Peers::new(options.credentials.clone(), Identity::new(name));
         let snapshots = directory.path().join("snapshots");
+        let disk = Disk::new(
+            directory.path().to_owned(),
+            options.disk_free_min,
+            segment_bytes,
+        );
         let core = Arc::new(Core {
-            proposer: Proposer::new(peers.clone(), tasks.clone(), stop.clone()),
+            proposer: Proposer::new(peers.clone(), disk.clone(), tasks.clone(), stop.clone()),
+            disk,
             liveness: Liveness::new(options.lease),
             incarnation,
             address,
@@ -145,6 +152,7 @@ impl Cluster {
         let listeners = listeners.expect("a node serves once");
         let core = &self.0.core;
         let raft = RaftService::new(core.raft.clone(), self.0.snapshots.clone());
+        let raft = raft.on_disk(core.disk.clone());
         let routes = services
             .add_service(raft.into_server())
             .add_service(PeerServer::new(PeerService::new(Arc::clone(core))));
@@ -470,6 +478,7 @@ async fn begin(
     core.spawn("fatal", life::fatal_loop(Arc::clone(core)));
     core.spawn("reports", life::report_loop(Arc::clone(core)));
     core.spawn("liveness", life::liveness_loop(Arc::clone(core)));
+    core.spawn("disk", disk_loop(Arc::clone(core)));
     core.spawn("tasks", task_loop(Arc::clone(core)));
     core.spawn("garbage", life::garbage_loop(Arc::clone(core)));
     if let Some(idle) = core.options.session_idle {

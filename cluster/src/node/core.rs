@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::disk::Disk;
 use super::error::{ProposeError, ReadError};
 use super::leader::LeaderWatch;
 use super::options::Options;
@@ -39,6 +40,8 @@ pub(crate) struct Core {
     pub member: OnceLock<MemberParts>,
     pub proposer: Proposer,
     pub liveness: Liveness,
+    /// How much room there is.
+    pub disk: Disk,
     /// What this node can take on.
     pub load: watch::Sender<Load>,
     /// When a leader last said that this life goes on.
@@ -90,6 +93,15 @@ impl Core {
         });
     }
 
+    /// The ids of the voters, as the log has them.
+    pub fn voters(&self) -> Vec<u64> {
+        let Some(member) = self.member.get() else {
+            return Vec::new();
+        };
+        let metrics = member.raft.metrics().borrow_watched().clone();
+        metrics.membership_config.voter_ids().collect()
+    }
+
     /// Writes.
     pub async fn propose(
         &self,
@@ -127,6 +139,8 @@ impl Core {
             joint: false,
             log_bytes: self.log.disk_bytes(),
             state_bytes: self.state.state_bytes(),
+            disk_free_bytes: self.disk.free(),
+            disk: self.disk.level(),
         };
         if let Some(member) = self.member.get() {
             let metrics = member.raft.metrics().borrow_watched().clone();

@@ -58,6 +58,9 @@ pub enum ProposeError {
     /// Too much is under way. Nothing was written.
     #[error("too many writes are under way")]
     Overloaded,
+    /// A disk has less room than it is to have. Nothing was written.
+    #[error("the disks of the cluster are low: writes are refused until there is room")]
+    DiskFull,
     /// The command is over the size of an entry. Nothing was written.
     #[error("the write has {bytes} bytes, more than {bytes_max}")]
     TooLarge {

@@ -139,6 +139,7 @@ fn attempt(reply: ProposeReply) -> Attempt {
         },
         Some(Outcome::NotLeader(_)) => Attempt::NotLeader,
         Some(Outcome::Overloaded(_)) => Attempt::Overloaded,
+        Some(Outcome::DiskFull(_)) => Attempt::DiskFull,
         Some(Outcome::Unknown(_)) | None => Attempt::Unknown,
     }
 }

@@ -131,6 +131,7 @@ async fn report(core: &Core, member: &MemberParts) -> Option<Standing> {
         applied_index: core.state.applied().map_or(0, |log_id| log_id.index),
         task_slots: load.task_slots,
         load: load.runs,
+        disk: load.disk as u32,
     };
     let mut client = PeerClient::new(channel);
     let call = client.report(request);

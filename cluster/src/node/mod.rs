@@ -3,6 +3,7 @@
 mod attempt;
 mod cluster;
 mod core;
+mod disk;
 mod error;
 mod lane;
 mod leader;
@@ -22,6 +23,8 @@ mod work;
 pub(crate) use self::attempt::Attempt;
 pub use self::cluster::Cluster;
 pub(crate) use self::core::{Core, MemberParts};
+pub(crate) use self::disk::Disk;
+pub use self::disk::DiskLevel;
 pub use self::error::{ProposeError, ReadError, StartError};
 pub use self::maintenance::MaintenanceError;
 pub use self::options::{Facts, Options, Peer};

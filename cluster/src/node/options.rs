@@ -41,6 +41,8 @@ pub struct Options {
     pub heap_ttl: Duration,
     /// How long a session is kept that nobody uses; without it, for ever.
     pub session_idle: Option<Duration>,
+    /// So many bytes of the disk are to be free; with less, writes are refused. 0 = whatever.
+    pub disk_free_min: u64,
     /// How long a task is kept that has ended.
     pub task_ttl: Duration,
     /// So many tasks are kept that have ended, the newest.
@@ -90,6 +92,7 @@ impl Options {
             log_segment_bytes: 64 << 20,
             heap_ttl: Duration::from_secs(7 * 24 * 3600),
             session_idle: None,
+            disk_free_min: 256 << 20,
             task_ttl: Duration::from_secs(7 * 24 * 3600),
             tasks_kept_max: 1_000_000,
             facts: Facts::default(),

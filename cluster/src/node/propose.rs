@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::attempt::Attempt;
+use super::disk::Disk;
 use super::error::ProposeError;
 use super::lane::Lane;
 use super::leader::LeaderWatch;
@@ -44,6 +45,7 @@ pub(crate) struct Proposer(Arc<Inner>);
 
 struct Inner {
     peers: Peers,
+    disk: Disk,
     // Set when the node becomes a member.
     member: OnceLock<Membership>,
     lanes: Mutex<HashMap<u64, Lane>>,
@@ -60,9 +62,10 @@ struct Membership {
 
 impl Proposer {
     /// One that refuses until the node is a member.
-    pub fn new(peers: Peers, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    pub fn new(peers: Peers, disk: Disk, tasks: TaskTracker, stop: CancellationToken) -> Self {
         Self(Arc::new(Inner {
             peers,
+            disk,
             member: OnceLock::new(),
             lanes: Mutex::default(),
             tasks,
@@ -131,8 +134,12 @@ impl Proposer {
                 match attempt {
                     Attempt::Done { reply, index } => return Ok(Committed { reply, index }),
                     Attempt::Overloaded if !open.before => return Err(ProposeError::Overloaded),
+                    Attempt::DiskFull if !open.before => return Err(ProposeError::DiskFull),
                     Attempt::Unknown => open.before = true,
-                    Attempt::NotLeader | Attempt::Unreachable | Attempt::Overloaded => {}
+                    Attempt::NotLeader
+                    | Attempt::Unreachable
+                    | Attempt::Overloaded
+                    | Attempt::DiskFull => {}
                 }
                 leader.wait_other(&known).await;
             }
@@ -153,7 +160,7 @@ impl Proposer {
         deadline: Instant,
     ) -> Attempt {
         if leader == member.node {
-            Attempt::here(&member.raft, command.clone()).await
+            Attempt::here(&member.raft, &self.0.disk, command.clone()).await
         } else {
             self.lane(leader)
                 .send(command.bytes().clone(), deadline)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::disk::DiskLevel;
 use super::phase::Phase;
 use crate::ids::NodeName;
 
@@ -42,6 +43,10 @@ pub struct Status {
     pub log_bytes: u64,
     /// Bytes of state on disk.
     pub state_bytes: u64,
+    /// Bytes that are free where the node keeps everything.
+    pub disk_free_bytes: u64,
+    /// Whether that is enough.
+    pub disk: DiskLevel,
 }
 
 /// What a member does in Raft.

@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::slot::RaftSlot;
 use super::snapshot_receive;
 use super::{ConvertError, ReceiveError};
+use crate::node::Disk;
 use crate::peers::MESSAGE_BYTES_MAX;
 use crate::proto::raft_server::{Raft, RaftServer};
 use crate::proto::{
@@ -40,6 +41,8 @@ where
     snapshots: PathBuf,
     receiving: Semaphore,
     chunk_idle: Duration,
+    /// Without one there is always room.
+    disk: Option<Disk>,
 }
 
 impl<SM> RaftService<SM>
@@ -53,7 +56,15 @@ where
             snapshots,
             receiving: Semaphore::new(RECEIVING_MAX),
             chunk_idle: CHUNK_IDLE_TIMEOUT,
+            disk: None,
         }
+    }
+
+    /// Takes nothing in while there is no room for it.
+    #[must_use]
+    pub(crate) fn on_disk(mut self, disk: Disk) -> Self {
+        self.disk = Some(disk);
+        self
     }
 
     /// Gives up a snapshot of which nothing came for so long.
@@ -86,6 +97,10 @@ fn stopped(error: impl std::fmt::Display) -> Status {
     Status::unavailable(format!("Raft has stopped: {error}"))
 }
 
+fn no_room() -> Status {
+    Status::resource_exhausted("the disk of this node has too little room")
+}
+
 fn refused(error: ReceiveError) -> Status {
     tracing::warn!(%error, "snapshot not received");
     Status::from(&error)
@@ -105,7 +120,7 @@ where
         let raft = self.raft()?;
         // What ends the requests other than their end, told after the answers to those before it.
         let fault = Arc::new(OnceLock::new());
-        let requests = requests(request.into_inner(), fault.clone());
+        let requests = requests(request.into_inner(), self.disk.clone(), fault.clone());
         let replies = raft.stream_append(requests).map(|result| match result {
             Ok(result) => Ok(result.into()),
             Err(error) => Err(stopped(error)),
@@ -132,6 +147,9 @@ where
         request: Request<Streaming<SnapshotChunk>>,
     ) -> Result<Response<SnapshotReply>, Status> {
         let raft = self.raft()?;
+        if self.disk.as_ref().is_some_and(Disk::is_tight) {
+            return Err(no_room());
+        }
         let _place = self
             .receiving
             .try_acquire()
@@ -193,10 +211,18 @@ fn head(begin: crate::proto::SnapshotBegin) -> Result<(Vote, SnapshotMeta), Conv
 /// The requests as openraft wants them, up to the first that can't be read.
 fn requests(
     requests: Streaming<AppendRequest>,
+    disk: Option<Disk>,
     fault: Arc<OnceLock<Status>>,
 ) -> impl futures::Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + 'static {
     requests
-        .map(|request| AppendEntriesRequest::try_from(request?).map_err(malformed))
+        .map(move |request| {
+            let request = request?;
+            // A heartbeat takes no room.
+            if !request.entries.is_empty() && disk.as_ref().is_some_and(Disk::is_full) {
+                return Err(no_room());
+            }
+            AppendEntriesRequest::try_from(request).map_err(malformed)
+        })
         .scan(fault, |fault, request| {
             let request = request.map_err(|status| fault.set(status)).ok();
             std::future::ready(request)

@@ -60,6 +60,8 @@ struct NodeRow {
     executions_running: u64,
     executions_queued: u64,
     proposals_open: u64,
+    disk_free_bytes: u64,
+    disk: String,
     version: String,
 }
 
@@ -158,6 +160,19 @@ fn problems(
             answer.name, answer.phase, answer.reason
         ));
     }
+    for answer in answers.values() {
+        let told = match answer.disk.as_str() {
+            "low" => "writes are refused while it leads",
+            "full" => "it takes nothing in until there is room",
+            _ => continue,
+        };
+        problems.push(format!(
+            "the disk of {} is {}, {} MiB are free: {told}; make room, or lower --disk-free-min-mb",
+            answer.name,
+            answer.disk,
+            answer.disk_free_bytes >> 20
+        ));
+    }
     let voters: Vec<_> = overview
         .members
         .iter()
@@ -211,6 +226,8 @@ fn row(answer: &NodeStatusReply) -> NodeRow {
         executions_running: answer.executions_running,
         executions_queued: answer.executions_queued,
         proposals_open: answer.proposals_open,
+        disk_free_bytes: answer.disk_free_bytes,
+        disk: answer.disk.clone(),
         version: answer.version.clone(),
     }
 }
@@ -227,6 +244,7 @@ fn table(status: &ClusterStatus) -> String {
         "SNAPSHOT",
         "LOG MIB",
         "STATE MIB",
+        "FREE MIB",
         "RUNNING",
         "QUEUED",
     ];
@@ -251,6 +269,7 @@ fn table(status: &ClusterStatus) -> String {
                 node.snapshot_index.to_string(),
                 mib(node.log_bytes),
                 mib(node.state_bytes),
+                mib(node.disk_free_bytes),
                 node.executions_running.to_string(),
                 node.executions_queued.to_string(),
             ]

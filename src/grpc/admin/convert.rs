@@ -41,6 +41,8 @@ pub fn node_status(status: &NodeStatus) -> NodeStatusReply {
         executions_running: 0,
         executions_queued: 0,
         proposals_open: 0,
+        disk_free_bytes: status.disk_free_bytes,
+        disk: status.disk.as_str().to_owned(),
     }
 }
 

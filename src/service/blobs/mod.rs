@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use cluster::node::{Cluster, ProposeError};
+use cluster::node::{Cluster, DiskLevel, ProposeError};
 use cluster::proto::command::Kind;
 use cluster::proto::reply::Outcome;
 use cluster::proto::{PutBlob, Reason};
@@ -238,6 +238,9 @@ impl Blobs {
     /// # Errors
     /// The disk's.
     pub async fn put_here(&self, id: BlobId, bytes: Bytes) -> Result<(), BlobError> {
+        if self.0.cluster.disk_level() != DiskLevel::Roomy {
+            return Err(BlobError::NoRoom);
+        }
         let length = bytes.len() as u64;
         self.0.local.put(id, bytes).await?;
         self.0.cache.added(length);

@@ -115,6 +115,8 @@ impl Inner {
                     unknown();
                 }
                 Err(error @ ProposeError::TooLarge { .. }) => return Err(error.into()),
+                // Room is made by somebody else, and not soon.
+                Err(error @ ProposeError::DiskFull) if !exposed => return Err(error.into()),
                 Err(error) if !exposed && begun.elapsed() > UNWRITTEN_MAX => {
                     return Err(error.into());
                 }

@@ -209,6 +209,7 @@ impl Error {
                 ProposeError::NotMember => ErrorCode::NotMember,
                 ProposeError::NoLeader => ErrorCode::NoLeader,
                 ProposeError::Overloaded => ErrorCode::Overloaded,
+                ProposeError::DiskFull => ErrorCode::DiskFull,
                 ProposeError::Unknown => ErrorCode::OutcomeUnknown,
                 ProposeError::TooLarge { .. } => ErrorCode::Internal,
             },
@@ -242,6 +243,9 @@ impl Error {
     }
 }
 
+/// What to do about too little room.
+pub const DISK_FULL_HINT: &str = "an operator has to make room, or lower --disk-free-min-mb; deleting sessions, tasks and tags is taken";
+
 /// What the caller can do about an error of sessions.
 pub fn hint(code: ErrorCode) -> &'static str {
     match code {
@@ -262,6 +266,7 @@ pub fn hint(code: ErrorCode) -> &'static str {
         ErrorCode::HeapDamaged => {
             "earlier heaps still open: GET /api/sessions/{name}/log, then reset or fork"
         }
+        ErrorCode::DiskFull => DISK_FULL_HINT,
         ErrorCode::OutcomeUnknown => {
             "look at the session: it stands either before or after the run; with an idempotency_key \
              the same request can be repeated without running twice"

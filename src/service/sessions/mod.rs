@@ -28,7 +28,7 @@ use cluster::node::Cluster;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
-pub use self::error::{Error, hint};
+pub use self::error::{DISK_FULL_HINT, Error, hint};
 use self::figures::Figures;
 pub use self::history::{Commit, CommitPage, Point, SessionInfo, SessionPage};
 pub use self::turn::{Hooks, StatefulRun, Turn};

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use cluster::node::{DiskLevel, ProposeError};
 use process_image::StateId;
 use tokio_util::sync::CancellationToken;
 use worker_protocol::ConsoleLine;
@@ -90,6 +91,10 @@ impl Turn {
     /// # Errors
     /// As [`Error`] tells: nothing is kept then, unless it is not known.
     pub async fn run(self, run: StatefulRun, hooks: Hooks<'_>) -> Result<Run, Error> {
+        // Nothing of it could be kept, and a process may need a file to begin with.
+        if self.sessions.inner.cluster.disk_level() == DiskLevel::Full {
+            return Err(ProposeError::DiskFull.into());
+        }
         match self.kind {
             Kind::Heap(heap) => in_heap(&self.sessions, heap, run, hooks).await,
             Kind::Session {

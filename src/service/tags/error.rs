@@ -2,6 +2,7 @@ use cluster::node::{ProposeError, ReadError};
 use cluster::state::{NAME_BYTES_MAX, StoreError, TAG_VALUE_BYTES_MAX};
 
 use crate::error_code::ErrorCode;
+use crate::service::sessions::DISK_FULL_HINT;
 
 /// Why a tag was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +82,7 @@ impl Error {
                 ProposeError::NotMember => ErrorCode::NotMember,
                 ProposeError::NoLeader => ErrorCode::NoLeader,
                 ProposeError::Overloaded => ErrorCode::Overloaded,
+                ProposeError::DiskFull => ErrorCode::DiskFull,
                 ProposeError::TooLarge { .. } => ErrorCode::TagTooLarge,
                 ProposeError::Unknown => ErrorCode::OutcomeUnknown,
             },
@@ -109,6 +111,7 @@ impl Error {
             ErrorCode::OutcomeUnknown => {
                 "read the tag to see; a write with if_version can be repeated without doing it twice"
             }
+            ErrorCode::DiskFull => DISK_FULL_HINT,
             ErrorCode::Internal => "the node's log says more",
             code if code.retryable() => "nothing was done: repeat the request in a moment",
             _ => "see the limits in the documentation",

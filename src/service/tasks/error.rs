@@ -119,6 +119,7 @@ impl Error {
                 ProposeError::NotMember => ErrorCode::NotMember,
                 ProposeError::NoLeader => ErrorCode::NoLeader,
                 ProposeError::Overloaded => ErrorCode::Overloaded,
+                ProposeError::DiskFull => ErrorCode::DiskFull,
                 ProposeError::TooLarge { .. } => ErrorCode::CodeTooLarge,
                 ProposeError::Unknown => ErrorCode::OutcomeUnknown,
             },
@@ -157,6 +158,7 @@ impl Error {
                 "look for the task; with an idempotency_key the request can be repeated without \
                  making a second one"
             }
+            ErrorCode::DiskFull => sessions::DISK_FULL_HINT,
             ErrorCode::Internal => "the node's log says more",
             code if code.retryable() => "nothing was done: repeat the request in a moment",
             _ => "see the limits in the documentation",

@@ -6,6 +6,7 @@
 //! code does outside of its world, it may do more than once.
 
 mod error;
+mod figures;
 mod pace;
 mod record;
 mod runner;
@@ -23,6 +24,7 @@ use cluster::state::{PAGE_ROWS_MAX, are_labels, is_name};
 use sha2::{Digest as _, Sha256};
 
 pub use self::error::Error;
+pub use self::figures::Figures;
 use self::pace::Pace;
 use self::record::LongRequest;
 pub use self::runner::Runner;
@@ -62,6 +64,7 @@ struct Inner {
     blobs: Blobs,
     config: TasksConfig,
     pace: Pace,
+    figures: Figures,
 }
 
 /// A task that was made, or was there.
@@ -84,6 +87,7 @@ impl Tasks {
         Self {
             inner: Arc::new(Inner {
                 pace: Pace::new(config.per_second_max),
+                figures: Figures::new(),
                 cluster,
                 executions,
                 blobs,
@@ -399,12 +403,17 @@ impl Tasks {
         u64::try_from(self.inner.config.ttl.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// How many there are: scheduled, queued, running, ended.
-    ///
-    /// # Errors
-    /// The disk's.
-    pub async fn counts(&self) -> Result<cluster::proto::TaskCounts, Error> {
-        Ok(self.inner.cluster.state().task_counts().await?)
+    /// How many there are and what becomes of them, for a registry of figures.
+    pub fn figures(&self) -> &Figures {
+        &self.inner.figures
+    }
+
+    /// Brings the figures up to what this node knows.
+    pub async fn count(&self) {
+        match self.inner.cluster.state().task_counts().await {
+            Ok(counts) => self.inner.figures.counts(&counts),
+            Err(error) => tracing::warn!(%error, "tasks can't be counted"),
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::figures::End;
 use super::{Error, Inner, Tasks, record};
 use crate::error_code::ErrorCode;
 use crate::service::run::{Execution, ExecutionId, Status, StoredReply, is_final};
@@ -115,6 +116,7 @@ impl Inner {
         self.cluster.set_load(Load {
             task_slots: u32::try_from(slots).unwrap_or(u32::MAX),
             runs: u32::try_from(stats.running + stats.queued).unwrap_or(u32::MAX),
+            ..Load::default()
         });
     }
 
@@ -143,10 +145,7 @@ impl Inner {
 }
 
 async fn run_one(inner: Arc<Inner>, task: TaskRecord, stop: CancellationToken) {
-    let ended = tokio::select! {
-        biased;
-        ended = attempt(&inner, &task, &stop) => ended,
-    };
+    let ended = attempt(&inner, &task, &stop).await;
     let end = match ended {
         Ok(Some(execution)) => match end_of(&inner, &task, &execution).await {
             Ok(end) => end,
@@ -156,6 +155,11 @@ async fn run_one(inner: Arc<Inner>, task: TaskRecord, stop: CancellationToken) {
         Ok(None) => given_back(&task),
         Err(error) => lost(&task, &error),
     };
+    inner.figures.ended(match (end.succeeded, end.lost) {
+        (true, _) => End::Succeeded,
+        (_, true) => End::Lost,
+        _ => End::Failed,
+    });
     hand_in(&inner, &task, end).await;
 }
 

@@ -1,7 +1,7 @@
 //! Nodes of one cluster, as processes of the real program.
 
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
@@ -86,6 +86,16 @@ pub struct Fleet {
 
 impl Fleet {
     pub fn new() -> Self {
+        Self::with_root(tempfile::tempdir().expect("a directory for temporary files"))
+    }
+
+    /// One whose directories are below this one.
+    pub fn below(directory: &Path) -> Self {
+        let root = tempfile::tempdir_in(directory);
+        Self::with_root(root.expect("a directory for temporary files"))
+    }
+
+    fn with_root(root: tempfile::TempDir) -> Self {
         Self {
             members: Vec::new(),
             client: Client::builder()
@@ -95,7 +105,7 @@ impl Fleet {
                 .expect("a client"),
             environment: Vec::new(),
             wires: None,
-            root: tempfile::tempdir().expect("a directory for temporary files"),
+            root,
         }
     }
 

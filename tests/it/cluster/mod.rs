@@ -3,7 +3,8 @@
 mod backup;
 mod bootstrap;
 mod certificates;
-mod faults;
+mod disk;
+pub mod faults;
 pub mod fleet;
 mod forwarding;
 mod history;

@@ -212,3 +212,44 @@ async fn three_nodes_come_back_from_the_bucket() {
     assert_eq!(nodes, Some(3), "{status}");
     fleet.same_state().await;
 }
+
+/// Rules and dashboard watch what there is: each name, and each value of a label that they ask for, is told by a node
+/// with everything on.
+#[tokio::test]
+async fn what_deploy_watches_is_told() {
+    let objects = tempfile::tempdir().expect("a directory");
+    let server = S3Server::start(objects.path()).await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let node = node(&server, directory.path(), &[]).await;
+    run(&node, "s", "1").await;
+    let metrics = node.get("/metrics").await.text().await.expect("text");
+    let told: std::collections::HashSet<_> = metrics
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next())
+        .collect();
+    for file in ["prometheus/rules.yml", "grafana/mcp-v8.json"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("deploy")
+            .join(file);
+        let text = std::fs::read_to_string(path)
+            .expect("it is there")
+            .replace('\\', "");
+        let mut names = 0;
+        for (at, _) in text.match_indices("mcp_v8_") {
+            let end = text[at..].find(|it: char| !(it.is_ascii_alphanumeric() || it == '_'));
+            let name = &text[at..at + end.expect("something follows")];
+            assert!(
+                told.contains(name.trim_end_matches("_bucket")),
+                "{file} asks for {name}, which nobody tells"
+            );
+            names += 1;
+            // {state="queued"} and the like.
+            let rest = &text[at + name.len()..];
+            if let Some((label, _)) = rest.strip_prefix('{').and_then(|it| it.split_once('}')) {
+                let label = label.replace("!=", "=");
+                assert!(metrics.contains(&label), "{file}: {label}");
+            }
+        }
+        assert!(names > 10, "{file} asks for {names} names");
+    }
+}

@@ -2,6 +2,7 @@
 
 mod api;
 mod cluster;
+mod command_line;
 mod mcp;
 mod times;
 

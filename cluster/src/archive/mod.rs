@@ -5,11 +5,13 @@
 //! own, whose log goes on where the old one's ended, and in which no old node is a member.
 
 mod contents;
+mod left;
 mod piece;
 mod restore;
 mod restore_error;
 
 pub use self::contents::Contents;
+pub use self::left::Left;
 pub use self::piece::{LogAfter, Piece, PieceError};
 pub use self::restore::{Held, Restore, Restored};
 pub use self::restore_error::RestoreError;

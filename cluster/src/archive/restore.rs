@@ -15,7 +15,7 @@ use crate::membership::{Directory, Standing};
 use crate::node::now_ms;
 use crate::proto::command::Kind;
 use crate::proto::reply::Outcome;
-use crate::proto::{self, PutBlob, RemoveNode};
+use crate::proto::{self, BlobRecord, PutBlob, RemoveNode};
 use crate::state::{
     SnapshotFile, SnapshotWriter, StateHash, StateMachine, StateOptions, StateReader,
 };
@@ -128,6 +128,14 @@ impl Restore {
                 Ok(())
             }
         }
+    }
+
+    /// All blobs that the state so far knows.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn blobs(&self) -> Result<Vec<BlobRecord>, RestoreError> {
+        super::left::blobs(&self.state).await
     }
 
     /// The state so far.

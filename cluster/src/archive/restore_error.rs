@@ -25,6 +25,12 @@ pub enum RestoreError {
         /// The cluster that it belongs to.
         cluster_id: Option<ClusterId>,
     },
+    /// It is the directory of no node that is a member of a cluster.
+    #[error("{} is not the directory of a member of a cluster", path.display())]
+    NoMember {
+        /// The directory.
+        path: PathBuf,
+    },
     /// Its files can't be removed or made.
     #[error("can't use {}: {source}", path.display())]
     Io {

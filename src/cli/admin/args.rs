@@ -187,6 +187,8 @@ pub enum AdminCommand {
         #[command(subcommand)]
         command: BackupCommand,
     },
+    /// A new cluster from one node of another that has lost its majority for good; loses what only others had
+    UnsafeRecover(RecoverArgs),
     /// Tries of the cluster
     Check {
         #[command(subcommand)]
@@ -276,6 +278,23 @@ pub enum BackupCommand {
         #[arg(long, value_name = "NAME")]
         node_id: Option<String>,
     },
+}
+
+/// What is left of a cluster, and what is to begin with it.
+#[derive(Debug, Args)]
+pub struct RecoverArgs {
+    /// The directory of a node of the lost cluster, which does not run; it stays as it is
+    #[arg(value_name = "OLD")]
+    pub old: PathBuf,
+    /// A new directory, for --directory-path of the first node of the new cluster
+    #[arg(value_name = "NEW")]
+    pub new: PathBuf,
+    /// That node's name [default: a random one]
+    #[arg(long, value_name = "NAME")]
+    pub node_id: Option<String>,
+    /// That the other nodes are gone for good, which nobody but you can know
+    #[arg(long)]
+    pub i_know_that_the_majority_is_lost: bool,
 }
 
 /// What may run in an engine. It is named by its id, or the beginning of it.

@@ -9,6 +9,7 @@ mod maintenance;
 mod members;
 mod perf;
 mod print;
+mod recover;
 mod status;
 
 pub use self::args::AdminArgs;
@@ -42,6 +43,9 @@ async fn run(args: &AdminArgs) -> Result<Exit, AdminError> {
                     node_id,
                 },
         } => return backup::restore(args.output, file, directory, node_id.as_deref()).await,
+        AdminCommand::UnsafeRecover(args_of) => {
+            return recover::recover(args.output, args_of).await;
+        }
         _ => {}
     }
     let connection = Connection::new(args)?;
@@ -92,7 +96,9 @@ async fn run(args: &AdminArgs) -> Result<Exit, AdminError> {
         AdminCommand::Backup {
             command: BackupCommand::Save { file },
         } => backup::save(&connection, form, file).await,
-        AdminCommand::Backup { .. } => unreachable!("done without a connection"),
+        AdminCommand::Backup { .. } | AdminCommand::UnsafeRecover(_) => {
+            unreachable!("done without a connection")
+        }
         AdminCommand::Engines { command } => {
             match command.as_ref().unwrap_or(&EnginesCommand::List) {
                 EnginesCommand::List => engines::list(&connection, form).await,

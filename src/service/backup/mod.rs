@@ -5,6 +5,7 @@
 
 mod error;
 mod file;
+mod recover;
 mod restore;
 mod save;
 mod schedule;
@@ -18,6 +19,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 pub use self::error::Error;
 pub use self::file::{Summary, verify};
+pub use self::recover::{Recovered, recover};
 pub use self::restore::{Target, restore};
 pub use self::schedule::Schedule;
 use super::blobs::Blobs;

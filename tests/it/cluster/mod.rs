@@ -11,5 +11,6 @@ mod history;
 mod linear;
 mod load;
 mod operations;
+mod recover;
 mod tags;
 pub mod wire;

@@ -1,5 +1,5 @@
 # `make verify` changes no file of the source, `make fix` does.
-.PHONY: help build test verify fix soak twins session-twins power-loss faults failover bench container
+.PHONY: help build test verify fix soak tasks twins session-twins power-loss faults failover bench container
 
 help: ## What can be made
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -26,6 +26,7 @@ soak: ## Ten minutes of mixed runs, a twentieth of them hostile; then the cluste
 	$(MAKE) failover
 	$(MAKE) power-loss
 	$(MAKE) faults
+	$(MAKE) tasks
 	$(MAKE) session-twins
 	$(MAKE) twins
 
@@ -43,6 +44,10 @@ session-twins: ## 10,000 random programs in sessions that are moved between thre
 power-loss: ## 2,000 losses of power; POWER_LOSS_SEED=N for others
 	POWER_LOSS_CRASHES=$${POWER_LOSS_CRASHES:-2000} POWER_LOSS_SEED=$${POWER_LOSS_SEED:-1000} \
 		cargo test --locked --package mcp-v8 --package cluster --test it -- power_loss:: --nocapture
+
+tasks: ## 100 rounds of 24 tasks on three nodes that are killed, frozen and cut off; TASKS_SEED=N for others
+	TASKS_ROUNDS=$${TASKS_ROUNDS:-100} TASKS_SEED=$${TASKS_SEED:-1000} \
+		cargo test --locked --package mcp-v8 --package cluster --test it -- tasks::cluster::every_task --nocapture
 
 faults: ## Ten times each fault of three nodes
 	for round in 1 2 3 4 5 6 7 8 9 10; do \

@@ -3,21 +3,46 @@
 use crate::config::RunConfig;
 
 /// What the server is, for the client's system prompt.
-pub(super) fn instructions(config: &RunConfig) -> String {
+pub(super) fn instructions(config: &RunConfig, has_sessions: bool, has_tasks: bool) -> String {
+    let memory = match has_sessions {
+        true => {
+            "Nothing persists between runs, unless they name the same `session`: then all that the code has \
+             left, variables, functions and the rest, is there for the next run, and session_log, \
+             session_fork and session_reset look back, aside and go back."
+        }
+        false => {
+            "Nothing persists between runs: put all the data that code needs into `input` or the code itself."
+        }
+    };
+    let later = match has_tasks {
+        true => {
+            " What has to run later, again and again, or although this server ends, is a task: task_create, \
+             task_get, task_list, task_cancel."
+        }
+        false => "",
+    };
     format!(
         "Runs JavaScript and TypeScript in V8, each run in a fresh sandboxed process without network, \
          files or environment. Use run_js for anything that ends within {}; it returns the value of \
          the last expression and the console output. For longer work, or to do other things \
          meanwhile, start it with execution_start and look at it with execution_get, \
-         execution_output and execution_cancel. Nothing persists between runs: put all the data \
-         that code needs into `input` or the code itself. What is to be remembered, or shared with \
-         other agents, goes into tags (tag_put, tag_get, tag_list), which code can't reach.",
+         execution_output and execution_cancel. {memory}{later} What is to be remembered in words, or shared \
+         with other agents, goes into tags (tag_put, tag_get, tag_list), which code can't reach.",
         duration(config.timeout_ms.max),
     )
 }
 
 /// The description of the tools that run code, after their own first sentences.
-pub(super) fn running(config: &RunConfig) -> String {
+pub(super) fn running(config: &RunConfig, has_sessions: bool) -> String {
+    let memory = match has_sessions {
+        true => {
+            "- Nothing persists without `session`: every other run starts in a fresh process, without the \
+             variables of earlier ones."
+        }
+        false => {
+            "- Nothing persists: every run starts in a fresh process, without the variables of earlier ones."
+        }
+    };
     format!(
         "The code runs as in a browser's console:\n\
          - The value of the last expression is the result. Do not write `return` at the top level. \
@@ -33,8 +58,7 @@ pub(super) fn running(config: &RunConfig) -> String {
          performance.now, WebAssembly, Intl with all locales.\n\
          - Not available: network (no fetch), files, environment variables, processes, \
          import/require of modules or packages, Node.js, Deno and browser page APIs.\n\
-         - Nothing persists: every run starts in a fresh process, without the variables of earlier \
-         ones.\n\
+         {memory}\n\
          Limits (default, maximum): time {}, {}; JavaScript heap {} MB, {} MB; ArrayBuffers {} MB, \
          {} MB; code {}; result {}, {}; kept console output {}, {}. Over a limit the run fails with \
          an error that names the limit; ask for more with the argument of that name.\n\
@@ -98,11 +122,23 @@ mod tests {
         config.heap_mb.max = 77;
         config.code_bytes_max = 3 << 20;
         config.execution_ttl_secs = 7200;
-        let text = running(&config);
+        let text = running(&config, true);
         for number in ["time 1.5 seconds, 1 minute", "64 MB, 77 MB", "code 3 MB"] {
             assert!(text.contains(number), "{number} is missing from {text}");
         }
         assert!(retention(&config).contains("for 2 hours"));
-        assert!(instructions(&config).contains("within 1 minute"));
+        assert!(instructions(&config, true, true).contains("within 1 minute"));
+    }
+
+    #[test]
+    fn a_model_is_told_of_what_there_is_and_of_nothing_else() {
+        let config = RunConfig::default();
+        let all = instructions(&config, true, true) + &running(&config, true);
+        assert!(
+            all.contains("`session`") && all.contains("task_create"),
+            "{all}"
+        );
+        let few = instructions(&config, false, false) + &running(&config, false);
+        assert!(!few.contains("session") && !few.contains("task_"), "{few}");
     }
 }

@@ -61,7 +61,11 @@ impl Shared {
                 state.tasks.clone(),
                 state.config.run.clone(),
             ),
-            instructions: guide::instructions(&state.config.run),
+            instructions: guide::instructions(
+                &state.config.run,
+                state.sessions.is_some(),
+                state.tasks.is_some(),
+            ),
             state,
         })
     }

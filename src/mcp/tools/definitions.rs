@@ -55,7 +55,7 @@ fn of_executions(config: &RunConfig, has_sessions: bool) -> Vec<Tool> {
             format!(
                 "Runs JavaScript or TypeScript in a fresh sandboxed V8 process and returns the value \
                  of the last expression and the console output.\n{}",
-                guide::running(config)
+                guide::running(config, has_sessions)
             ),
             input(running_properties(config, true, has_sessions), &["code"]),
         )

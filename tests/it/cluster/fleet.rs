@@ -40,6 +40,8 @@ pub struct Member {
     /// Where others are told that it listens: there, or a wire that leads there.
     pub advertised: u16,
     pub flags: Vec<String>,
+    /// What it has in its environment besides.
+    pub environment: Vec<(&'static str, String)>,
     child: Option<Child>,
 }
 
@@ -125,6 +127,13 @@ impl Fleet {
 
     /// Three nodes whose connections to each other go through wires that can be cut.
     pub async fn of_three_wired() -> Self {
+        let mut fleet = Self::of_three_wired_planned().await;
+        fleet.start_all().await;
+        fleet
+    }
+
+    /// The same, none of them started.
+    pub async fn of_three_wired_planned() -> Self {
         let mut fleet = Self::new();
         let wires = Wires::new(3).await;
         fleet.plan(3, &wires.ports());
@@ -132,7 +141,6 @@ impl Fleet {
             wires.lead_to(index, member.cluster);
         }
         fleet.wires = Some(wires);
-        fleet.start_all().await;
         fleet
     }
 
@@ -167,6 +175,7 @@ impl Fleet {
             cluster,
             advertised: cluster,
             flags: flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            environment: Vec::new(),
             child: None,
         });
         self.members.len() - 1
@@ -178,6 +187,7 @@ impl Fleet {
         command
             .env_clear()
             .envs(self.environment.clone())
+            .envs(member.environment.clone())
             .args(["--http-port", &member.http.to_string(), "--runs-ready", "1"])
             .args(["--runs-max", "8", "--node-id", &member.name])
             .args(["--cluster-addr", &member.endpoint()])

@@ -70,10 +70,6 @@ async fn what_one_node_has_goes_on_as_a_new_cluster() {
     }
     assert_eq!(run_in(&after, "++n").await, 2);
     let length = json!({"code": "big.length", "session": "s"});
-    assert_eq!(
-        missing, 0,
-        "each of three nodes comes to have each blob: {told}"
-    );
     assert_eq!(until_answered(&after, 0, &length).await["result"], 30_000);
     // Others join it.
     let endpoint = after.members[0].endpoint();

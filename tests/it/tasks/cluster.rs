@@ -55,6 +55,35 @@ async fn task(fleet: &Fleet, at: usize, id: &str) -> Option<Value> {
     reply.json().await.ok().filter(|_| whole)
 }
 
+/// A library that puts the clock of the node that it is loaded into ahead.
+fn skewed_clock() -> String {
+    let library = concat!(env!("CARGO_TARGET_TMPDIR"), "/skewed_clock.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tasks/skewed_clock.c");
+    let built = std::process::Command::new("cc")
+        .args([
+            "-shared", "-fPIC", "-O2", "-Wall", "-Werror", "-o", library, source,
+        ])
+        .status();
+    assert!(built.expect("a C compiler").success());
+    library.to_owned()
+}
+
+/// The node's own clock is the one that stamps what enters through it.
+async fn assert_skewed(fleet: &Fleet) {
+    let mut made = Vec::new();
+    for index in [0, 2] {
+        let reply = fleet.put(index, "clock", json!(index)).await;
+        assert_eq!(reply.status(), StatusCode::OK);
+        let (_, tag) = fleet.get(0, "/api/tags/clock").await;
+        let time = tag["changed_at"].as_str().expect("a time");
+        made.push(cluster::schedule::time_ms(time).expect("RFC 3339"));
+    }
+    assert!(
+        made[1] - made[0] > 9_000,
+        "the clock is not skewed: {made:?}"
+    );
+}
+
 /// What happens to nodes in a round.
 #[derive(Clone, Copy, Debug)]
 enum Fault {
@@ -156,7 +185,13 @@ async fn every_task_ends_and_counts_once_whatever_becomes_of_nodes() {
     let (seed, rounds) = (env("TASKS_SEED", 7), env("TASKS_ROUNDS", 1));
     println!("TASKS_SEED={seed} TASKS_ROUNDS={rounds}");
     let mut dice = Random(seed);
-    let mut fleet = Fleet::of_three_wired().await;
+    let mut fleet = Fleet::of_three_wired_planned().await;
+    // The third one's clock is ahead, whoever leads.
+    let library = skewed_clock();
+    let skew = [("LD_PRELOAD", library.clone()), ("SKEW_S", "10".to_owned())];
+    fleet.members[2].environment.extend(skew);
+    fleet.start_all().await;
+    assert_skewed(&fleet).await;
     for number in 0..rounds {
         round(&mut fleet, &mut dice, number).await;
     }

@@ -69,6 +69,9 @@ pub async fn metrics_text(State(state): State<ApiState>) -> impl IntoResponse {
     let runs = state.executions.runs().stats();
     metrics::executions_kept(runs.kept, runs.kept_bytes);
     state.tasks.count().await;
+    if let Some((status, proposals_open)) = state.executions.cluster_status() {
+        metrics::cluster_at(&status, proposals_open);
+    }
     let workers = state.workers.stats();
     metrics::workers_at(
         workers.ready,

@@ -45,6 +45,7 @@ use crate::wire::{GapBody, LineBody};
         sessions::create,
         sessions::get,
         sessions::log,
+        sessions::diff,
         sessions::reset,
         sessions::rename,
         sessions::delete,

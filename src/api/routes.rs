@@ -57,6 +57,19 @@ const SESSION_READ_ERRORS: &[ErrorCode] = &[
     ErrorCode::NoLeader,
     ErrorCode::Lagging,
 ];
+const SESSION_DIFF_ERRORS: &[ErrorCode] = &[
+    ErrorCode::InvalidRequest,
+    ErrorCode::SessionsOff,
+    ErrorCode::SessionNotFound,
+    ErrorCode::HeapNotFound,
+    ErrorCode::HeapDamaged,
+    ErrorCode::EngineUnavailable,
+    ErrorCode::Unavailable,
+    ErrorCode::QueueFull,
+    ErrorCode::NotMember,
+    ErrorCode::NoLeader,
+    ErrorCode::Lagging,
+];
 const SESSION_WRITE_ERRORS: &[ErrorCode] = &[
     ErrorCode::InvalidRequest,
     ErrorCode::InvalidJson,
@@ -232,6 +245,12 @@ pub const ROUTES: &[Route] = &[
         path: "/api/sessions/{name}/log",
         handler: || get(sessions::log),
         errors: SESSION_READ_ERRORS,
+    },
+    Route {
+        method: "get",
+        path: "/api/sessions/{name}/diff",
+        handler: || get(sessions::diff),
+        errors: SESSION_DIFF_ERRORS,
     },
     Route {
         method: "post",

@@ -15,7 +15,7 @@ use super::{ApiState, Problem, body};
 use crate::service::sessions::{Error, Point, Sessions};
 use crate::wire::{
     CommitListBody, CreateSessionBody, RenameSessionBody, ResetSessionBody, SessionBody,
-    SessionListBody,
+    SessionDiffBody, SessionListBody,
 };
 
 /// A request waits so long for its cluster.
@@ -155,6 +155,48 @@ pub async fn log(
         .log(&name, from, limit, deadline())
         .await?;
     Ok(Json(page.try_into()?))
+}
+
+/// Which two states.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct DiffQuery {
+    /// The first: `head`, a heap by its 64 hex digits, or the number of a run (0: before the first). Not given:
+    /// where the second began.
+    from: Option<String>,
+    /// The second; `head` when not given.
+    to: Option<String>,
+}
+
+/// Compare two states of a session.
+///
+/// Tells which names stand for other values: properties of the global object, and what was declared with `let`,
+/// `const` and `class`. Values are compared as a console shows them (8 levels deep, up to 16,384 characters),
+/// functions by their source text. Nothing runs, and both stay what they are.
+#[utoipa::path(
+    get,
+    path = "/api/sessions/{name}/diff",
+    operation_id = "diffSession",
+    tag = "sessions",
+    params(("name" = String, Path, description = "Its name, `/` in it as `%2F`"), DiffQuery),
+    responses((status = 200, description = "What differs", body = SessionDiffBody))
+)]
+pub async fn diff(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Result<Json<SessionDiffBody>, Problem> {
+    let query: DiffQuery = body::query(&uri)?;
+    let point = |field, text: Option<&str>| {
+        let point = text.map(str::parse::<Point>).transpose();
+        point.map_err(|error| Problem::invalid(field, error.to_string()))
+    };
+    let from = point("from", query.from.as_deref())?;
+    let to = point("to", query.to.as_deref())?.unwrap_or(Point::Head);
+    let limits = state.executions.runs().largest_limits();
+    let compared = sessions(&state)?.compare(&name, from, to, limits, deadline());
+    Ok(Json(compared.await?.into()))
 }
 
 /// Go back to an earlier state, or to any other heap.

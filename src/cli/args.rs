@@ -258,6 +258,17 @@ pub enum SessionCommand {
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: usize,
     },
+    /// Which names stand for other values in two of its states
+    Diff {
+        #[arg(value_name = "SESSION")]
+        session: String,
+        /// The first: head, a heap, or the number of a run [default: where the second began]
+        #[arg(long, value_name = "POINT")]
+        from: Option<String>,
+        /// The second
+        #[arg(long, value_name = "POINT", default_value = "head")]
+        to: String,
+    },
     /// Make one that begins where another stands, or stood
     Fork {
         #[arg(value_name = "SESSION")]

@@ -17,7 +17,7 @@ use super::http_client::{self, Reply};
 use super::migrate::migrate;
 use crate::wire::{
     CommitListBody, CreateSessionBody, RenameSessionBody, ResetSessionBody, SessionBody,
-    SessionListBody,
+    SessionDiffBody, SessionListBody,
 };
 
 /// A page of a list.
@@ -34,6 +34,7 @@ pub async fn session(args: SessionArgs) -> anyhow::Result<Exit> {
         SessionCommand::Show { session } => {
             server.show(Method::GET, &path(&session, ""), None).await
         }
+        SessionCommand::Diff { session, from, to } => server.diff(&session, from, &to).await,
         SessionCommand::Log { session, limit } => server.log(&session, limit).await,
         SessionCommand::Fork {
             session,
@@ -147,6 +148,25 @@ impl Server {
                     "{:>6}  {}  {:?}  {:?}  {said:?}",
                     commit.number, commit.heap, commit.status, code
                 )?;
+            }
+            Ok(())
+        })
+    }
+
+    async fn diff(&self, session: &str, from: Option<String>, to: &str) -> anyhow::Result<Exit> {
+        let from = from.map_or(String::new(), |from| format!("&from={}", escaped(&from)));
+        let path = path(session, &format!("/diff?to={}{from}", escaped(to)));
+        let reply = http_client::call(&self.url, &path, None).await?;
+        if !reply.status.is_success() {
+            return refused(&reply);
+        }
+        self.print(&parse::<SessionDiffBody>(&reply)?, |diff, out| {
+            for difference in &diff.differences {
+                for (sign, shown) in [("-", &difference.before), ("+", &difference.after)] {
+                    if let Some(shown) = shown {
+                        writeln!(out, "{sign} {} = {}", difference.name, shown.text)?;
+                    }
+                }
             }
             Ok(())
         })

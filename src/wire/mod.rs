@@ -16,8 +16,8 @@ pub use list::{CancelBody, ExecutionListBody, ExecutionSummary};
 pub use output::OutputBody;
 pub use request::{ExecutionRequestBody, Invalid, LanguageName, target};
 pub use session::{
-    CommitBody, CommitListBody, CreateSessionBody, RenameSessionBody, ResetSessionBody,
-    SessionBody, SessionListBody,
+    CommitBody, CommitListBody, CreateSessionBody, DifferenceBody, RenameSessionBody,
+    ResetSessionBody, SessionBody, SessionDiffBody, SessionListBody, ShownBody,
 };
 pub use tag::{PutTagBody, TagBody, TagListBody, TagVersionBody};
 pub use task::{NewTaskBody, ReportBody, TaskBody, TaskListBody};

@@ -8,7 +8,9 @@ use utoipa::ToSchema;
 use super::{ErrorBody, rfc3339};
 use crate::raw_json;
 use crate::service::run::{Status, StoredReply};
-use crate::service::sessions::{self, Commit, CommitPage, HeapId, Point, SessionInfo, SessionPage};
+use crate::service::sessions::{
+    self, Commit, CommitPage, Comparison, HeapId, Point, SessionInfo, SessionPage, Shown,
+};
 
 /// A session: a JavaScript world that stays from run to run.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -134,6 +136,70 @@ pub struct ResetSessionBody {
     /// Only when it stands here now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_heap: Option<String>,
+}
+
+/// What two states of a session have by name, where they differ.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, ToSchema)]
+#[schema(example = json!({
+    "from": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    "to": "1b4f0e9851971998e732078544c96b36c3d01cedf7caa332359d6f1d83567014",
+    "differences": [
+        {"name": "total", "before": {"text": "3", "bytes": 1}, "after": {"text": "7", "bytes": 1}},
+        {"name": "add", "after": {"text": "(a, b) => a + b", "bytes": 15}}
+    ]
+}))]
+pub struct SessionDiffBody {
+    /// The first heap; missing before the first run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// The second heap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// What differs, in the order of the names.
+    pub differences: Vec<DifferenceBody>,
+}
+
+/// A name whose value is another one, or that only one of the two has.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, ToSchema)]
+pub struct DifferenceBody {
+    /// The name.
+    pub name: String,
+    /// What it stands for in the first; missing where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<ShownBody>,
+    /// What it stands for in the second; missing where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<ShownBody>,
+}
+
+/// A value as a console shows it; of a function, its source text.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, ToSchema)]
+pub struct ShownBody {
+    /// The beginning: 200 bytes at most.
+    pub text: String,
+    /// The length of all of it, in bytes.
+    pub bytes: u64,
+}
+
+impl From<Comparison> for SessionDiffBody {
+    fn from(comparison: Comparison) -> Self {
+        let shown = |shown: Shown| ShownBody {
+            text: shown.text,
+            bytes: shown.bytes,
+        };
+        let differences = comparison.differences.into_iter();
+        Self {
+            from: comparison.from.map(|heap| heap.to_string()),
+            to: comparison.to.map(|heap| heap.to_string()),
+            differences: differences
+                .map(|it| DifferenceBody {
+                    name: it.name,
+                    before: it.before.map(shown),
+                    after: it.after.map(shown),
+                })
+                .collect(),
+        }
+    }
 }
 
 /// Another name for a session.

@@ -48,6 +48,7 @@ pub fn frame(request: RunRequest) -> ToWorker {
                 result_bytes: limits.result_bytes_max,
             }),
             virtual_clock: request.reproducible.map(|it| it.clock),
+            globals: request.globals,
         })),
     }
 }

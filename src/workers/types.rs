@@ -17,6 +17,8 @@ pub struct RunRequest {
     pub limits: RunLimits,
     /// What the run would else have from the machine, for runs that can be repeated.
     pub reproducible: Option<Reproducible>,
+    /// Nothing runs: the world tells what it has by name.
+    pub globals: bool,
 }
 
 /// What a run has of the machine: with the same of it, the same code does the same.

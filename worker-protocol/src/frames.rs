@@ -205,6 +205,9 @@ pub struct Run {
     /// A clock that depends on nothing but how often it is read; `None` is the real one.
     #[prost(message, optional, tag = "7")]
     pub virtual_clock: Option<VirtualClock>,
+    /// Runs nothing, and tells what the world has by name.
+    #[prost(bool, tag = "8")]
+    pub globals: bool,
 }
 
 /// Clocks that go on by one step with each reading, so that two runs of the same code read the same.
@@ -291,6 +294,29 @@ pub struct Done {
     /// The length of `result_text` before it was cut.
     #[prost(uint64, tag = "6")]
     pub result_text_bytes: u64,
+    /// What the world has by name, when that was asked.
+    #[prost(message, repeated, tag = "7")]
+    pub globals: Vec<Global>,
+    /// It was asked, and understood: an older worker does not know the question.
+    #[prost(bool, tag = "8")]
+    pub globals_told: bool,
+}
+
+/// A name of a world, and what stands behind it.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Global {
+    /// The name.
+    #[prost(string, tag = "1")]
+    pub name: String,
+    /// The beginning of its value's text.
+    #[prost(string, tag = "2")]
+    pub text: String,
+    /// The length of the whole text, in bytes.
+    #[prost(uint64, tag = "3")]
+    pub text_bytes: u64,
+    /// A hash of the whole text.
+    #[prost(bytes = "vec", tag = "4")]
+    pub hash: Vec<u8>,
 }
 
 /// Which kind of failure a [`ScriptError`] is.

@@ -109,5 +109,6 @@ fn request(code: &str) -> RunRequest {
             result_bytes_max: limits.result_bytes.default,
         },
         reproducible: None,
+        globals: false,
     }
 }

@@ -26,7 +26,7 @@ use crate::{
     service::{
         executions::Executions,
         run::{self as service, ExecutionId, MalformedCursor, MalformedId},
-        sessions::Sessions,
+        sessions::{MalformedPoint, Sessions},
         tags::{Error as TagError, Tags},
         tasks::{Error as TaskError, MalformedTaskCursor, MalformedTaskId, NewTask, Tasks},
     },
@@ -105,7 +105,13 @@ impl Tools {
             ("tag_delete", Some(tags)) => Box::pin(tags::delete(tags, arguments)).await,
             (name, _) if sessions::is_one(name) && self.get(name).is_some() => {
                 let sessions = self.sessions.as_ref().expect("they are listed");
-                Box::pin(sessions::call(sessions, name, arguments)).await
+                Box::pin(sessions::call(
+                    sessions,
+                    runs.largest_limits(),
+                    name,
+                    arguments,
+                ))
+                .await
             }
             (name, _) if tasks::is_one(name) && self.get(name).is_some() => {
                 let tasks = self.tasks.as_ref().expect("they are listed");
@@ -169,6 +175,9 @@ enum ToolError {
     /// A cursor of tasks that is none.
     #[error("the argument `cursor` is wrong: {0}")]
     TaskCursor(MalformedTaskCursor),
+    /// A point of a history that is none.
+    #[error(transparent)]
+    Point(MalformedPoint),
     /// Two arguments that don't go together, or a heap that is none.
     #[error(transparent)]
     Invalid(#[from] Invalid),
@@ -191,6 +200,7 @@ impl ToolError {
             | Self::Cursor(_)
             | Self::TaskId { .. }
             | Self::TaskCursor(_)
+            | Self::Point(_)
             | Self::Invalid(_) => ErrorCode::InvalidRequest,
             Self::Tasks(error) => error.code(),
             Self::Service(error) => error.code(),
@@ -209,6 +219,7 @@ impl ToolError {
             | Self::Cursor(_)
             | Self::TaskId { .. }
             | Self::TaskCursor(_)
+            | Self::Point(_)
             | Self::Invalid(_) => return text,
         };
         text.push_str(&format!("\nHint: {hint}"));

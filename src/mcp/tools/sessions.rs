@@ -13,7 +13,11 @@ use super::{
 };
 use crate::{
     service::sessions::{Error, Point, Sessions},
-    wire::{CommitListBody, CreateSessionBody, ResetSessionBody, SessionBody, SessionListBody},
+    wire::{
+        CommitListBody, CreateSessionBody, ResetSessionBody, SessionBody, SessionDiffBody,
+        SessionListBody,
+    },
+    workers::RunLimits,
 };
 
 /// A call waits so long for the cluster.
@@ -77,6 +81,27 @@ pub(super) fn definitions() -> Vec<Tool> {
             ),
         )
         .with_output_schema::<CommitListBody>()
+        .with_annotations(only_reads()),
+        tool(
+            "session_diff",
+            "Compare two states of a session",
+            "Tells which names stand for other values in two states of a session: what its runs in between have \
+             made, changed and removed. Nothing runs."
+                .to_owned(),
+            input(
+                json!({
+                    "session": session(),
+                    "from": {
+                        "type": "string",
+                        "description": "The first: `head`, a heap, or the number of a run (0: before the first). Left \
+                                        out: where the second began.",
+                    },
+                    "to": { "type": "string", "default": "head", "description": "The second." },
+                }),
+                &["session"],
+            ),
+        )
+        .with_output_schema::<SessionDiffBody>()
         .with_annotations(only_reads()),
         tool(
             "session_fork",
@@ -153,12 +178,14 @@ pub(super) fn is_one(name: &str) -> bool {
 /// Calls one of those that [`definitions`] lists.
 pub(super) async fn call(
     sessions: &Sessions,
+    limits: RunLimits,
     name: &str,
     arguments: Arguments,
 ) -> Result<CallToolResult, ToolError> {
     match name {
         "session_list" => list(sessions, arguments).await,
         "session_log" => log(sessions, arguments).await,
+        "session_diff" => diff(sessions, limits, arguments).await,
         "session_fork" => fork(sessions, arguments).await,
         "session_reset" => reset(sessions, arguments).await,
         _ => delete(sessions, arguments).await,
@@ -215,6 +242,36 @@ async fn log(sessions: &Sessions, mut arguments: Arguments) -> Result<CallToolRe
     }
     if let Some(next) = &body.next_from {
         lines.push(format!("[more: from {next}]"));
+    }
+    Ok(reply::of_body(lines.join("\n"), &body))
+}
+
+async fn diff(
+    sessions: &Sessions,
+    limits: RunLimits,
+    mut arguments: Arguments,
+) -> Result<CallToolResult, ToolError> {
+    let session = arguments.required_text("session")?;
+    let mut point = |name| {
+        let text = arguments.text(name)?;
+        let point = text.map(|text| text.parse()).transpose();
+        point.map_err(ToolError::Point)
+    };
+    let (from, to) = (point("from")?, point("to")?);
+    arguments.finish()?;
+    let to = to.unwrap_or(Point::Head);
+    let compared = sessions.compare(&session, from, to, limits, deadline());
+    let body = SessionDiffBody::from(compared.await?);
+    let mut lines = Vec::new();
+    for difference in &body.differences {
+        for (sign, shown) in [("-", &difference.before), ("+", &difference.after)] {
+            if let Some(shown) = shown {
+                lines.push(format!("{sign} {} = {}", difference.name, shown.text));
+            }
+        }
+    }
+    if lines.is_empty() {
+        lines.push("no name stands for another value".to_owned());
     }
     Ok(reply::of_body(lines.join("\n"), &body))
 }

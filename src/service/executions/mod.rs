@@ -54,6 +54,12 @@ impl Executions {
         &self.runs
     }
 
+    /// What the node knows of its cluster now, and how many of its writes are under way.
+    pub fn cluster_status(&self) -> Option<(cluster::node::Status, usize)> {
+        let cluster = self.cluster.as_ref()?;
+        Some((cluster.status(), cluster.proposals_open()))
+    }
+
     /// Whether code can run in sessions here.
     pub fn has_sessions(&self) -> bool {
         self.sessions.is_some()

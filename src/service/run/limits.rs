@@ -12,6 +12,21 @@ pub(super) struct Limits {
 }
 
 impl Limits {
+    /// The largest that a request may ask for.
+    pub fn largest(config: &RunConfig) -> Self {
+        let of = |bound: Bound| Some(bound.max);
+        let most = LimitOverrides {
+            timeout_ms: of(config.timeout_ms),
+            heap_mb: of(config.heap_mb),
+            array_buffer_mb: of(config.array_buffer_mb),
+            memory_mb: of(config.memory_mb),
+            stack_kb: of(config.stack_kb),
+            result_bytes: of(config.result_bytes),
+            output_bytes: of(config.output_bytes),
+        };
+        Self::resolve(config, &most).expect("a maximum is no more than itself")
+    }
+
     /// The configured defaults with a request's own limits in their place.
     pub fn resolve(config: &RunConfig, asked: &LimitOverrides) -> Result<Self, Error> {
         const MIB: u64 = 1 << 20;

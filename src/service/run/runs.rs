@@ -21,7 +21,7 @@ use super::{
 use crate::config::RunConfig;
 use crate::metrics;
 use crate::service::sessions::Turn;
-use crate::workers::{RunRequest, Workers};
+use crate::workers::{RunLimits, RunRequest, Workers};
 
 /// This node's executions. A cheap handle: clones share everything.
 #[derive(Clone)]
@@ -107,6 +107,11 @@ impl Runs {
     /// The code is too long, or a limit is not accepted.
     pub fn check(&self, request: &ExecutionRequest) -> Result<(), Error> {
         self.limits(request).map(|_| ())
+    }
+
+    /// The largest limits that a run may have.
+    pub fn largest_limits(&self) -> RunLimits {
+        Limits::largest(&self.inner.config).run
     }
 
     fn limits(&self, request: &ExecutionRequest) -> Result<Limits, Error> {
@@ -236,6 +241,7 @@ impl Runs {
                     input_json: request.input.map(|input| input.get().to_owned()),
                     limits: limits.run,
                     reproducible: None,
+                    globals: false,
                 };
                 let (guard, made) = (
                     EndsAnyway {

@@ -84,6 +84,27 @@ pub enum Point {
     Number(u64),
 }
 
+/// The text is no point of a history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a point of a history is `head`, a heap by its 64 hex digits, or the number of a run (0: before the first)"
+)]
+pub struct MalformedPoint;
+
+impl std::str::FromStr for Point {
+    type Err = MalformedPoint;
+
+    fn from_str(text: &str) -> Result<Self, MalformedPoint> {
+        if text == "head" {
+            return Ok(Self::Head);
+        }
+        match text.parse() {
+            Ok(heap) => Ok(Self::Heap(heap)),
+            Err(_) => text.parse().map(Self::Number).map_err(|_| MalformedPoint),
+        }
+    }
+}
+
 impl Sessions {
     /// A session.
     ///
@@ -326,7 +347,11 @@ impl Sessions {
         commit.ok_or(Error::HeapNotFound { heap })
     }
 
-    async fn heap_at(&self, record: &SessionRecord, point: Point) -> Result<Option<HeapId>, Error> {
+    pub(super) async fn heap_at(
+        &self,
+        record: &SessionRecord,
+        point: Point,
+    ) -> Result<Option<HeapId>, Error> {
         let head = HeapId::from_record(&record.heap_id)?;
         let number = match point {
             Point::Head => return Ok(head),

@@ -5,10 +5,12 @@
 //! * `commit`: what a run changed goes into the cluster's history, before its process takes over.
 //! * `restore`: a process from the nearest image and the deltas after it; new images in the background.
 //! * `warm`: the processes that are kept, and which goes first.
+//! * `compare`: what two heaps have by name.
 //! * `transfer`: a session as a file, out of a cluster and into another.
 //! * `history`: what callers see and change of sessions without running anything.
 
 mod commit;
+mod compare;
 mod error;
 mod figures;
 mod file;
@@ -28,9 +30,10 @@ use cluster::node::Cluster;
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+pub use self::compare::{Comparison, Difference, Shown};
 pub use self::error::{DISK_FULL_HINT, Error, hint};
 use self::figures::Figures;
-pub use self::history::{Commit, CommitPage, Point, SessionInfo, SessionPage};
+pub use self::history::{Commit, CommitPage, MalformedPoint, Point, SessionInfo, SessionPage};
 pub use self::turn::{Hooks, StatefulRun, Turn};
 pub use self::types::{HeapId, MalformedHeap, Owner, Place, Reply, Run, Target, TaskFence};
 use self::warm::Warm;
@@ -59,6 +62,8 @@ struct Inner {
     figures: Figures,
     /// Who brings a session from a file.
     imports: Semaphore,
+    /// Who compares two heaps.
+    comparisons: Semaphore,
     tasks: TaskTracker,
 }
 
@@ -86,6 +91,7 @@ impl Sessions {
                 limits,
                 scratch,
                 imports: Semaphore::new(transfer::IMPORTS_MAX),
+                comparisons: Semaphore::new(compare::COMPARISONS_MAX),
                 tasks: TaskTracker::new(),
             }),
         })

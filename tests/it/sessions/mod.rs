@@ -3,6 +3,7 @@
 mod bucket;
 mod cluster;
 mod damage;
+mod diff;
 mod durable;
 mod engines;
 mod garbage;

@@ -114,6 +114,16 @@ impl Inspector {
             .dispatch_protocol_message(StringView::from(message.as_bytes()));
     }
 
+    /// Asks for the names that scripts have declared beside the properties of the global object.
+    pub fn declared_names(&self, call_id: i32) {
+        let message = format!(
+            "{{\"id\":{call_id},\"method\":\"Runtime.globalLexicalScopeNames\",\
+             \"params\":{{\"executionContextId\":{CONTEXT_ID}}}}}"
+        );
+        self.session
+            .dispatch_protocol_message(StringView::from(message.as_bytes()));
+    }
+
     /// The object behind an id of the protocol.
     pub fn object<'s>(
         &self,

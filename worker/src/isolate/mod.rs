@@ -3,6 +3,7 @@
 
 mod console;
 mod errors;
+mod globals;
 mod inspector;
 mod limits;
 mod platform;

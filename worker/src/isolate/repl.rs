@@ -22,13 +22,31 @@ pub enum Evaluated<'s> {
 impl Isolate<'_, '_, '_> {
     /// Begins to evaluate `code` under a fresh id.
     pub fn evaluate(&mut self, code: &str) {
-        let call_id = self.state.call_id.get().wrapping_add(1).max(1);
-        self.state.call_id.set(call_id);
-        self.state.reply.replace(None);
+        let call_id = self.next_call();
         // The name is told by a comment, so that positions stay what they are.
         self.inspector
             .evaluate(call_id, &format!("{code}\n//# sourceURL={SCRIPT_NAME}"));
     }
+}
+
+impl Isolate<'_, '_, '_> {
+    /// An id for the next question; what an earlier one is answered is heard no more.
+    pub fn next_call(&mut self) -> i32 {
+        let call_id = self.state.call_id.get().wrapping_add(1).max(1);
+        self.state.call_id.set(call_id);
+        self.state.reply.replace(None);
+        call_id
+    }
+}
+
+/// Reads the names in an answer of [`super::inspector::Inspector::declared_names`].
+pub fn names(scope: &mut v8::PinScope<'_, '_>, reply: &Reply) -> Option<Vec<String>> {
+    let text = reply.to_v8(scope)?;
+    let message = v8::json::parse(scope, text)?.to_object(scope)?;
+    let result = object(scope, message, "result")?;
+    let names: v8::Local<v8::Array> = property(scope, result, "names")?.try_into().ok()?;
+    let name = |index| Some(names.get_index(scope, index)?.to_rust_string_lossy(scope));
+    (0..names.length()).map(name).collect()
 }
 
 /// Reads the protocol's answer. The values are taken from the heap, not from the text, but for

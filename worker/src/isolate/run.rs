@@ -21,7 +21,7 @@ const WARM_ROUNDS: usize = 6;
 const SLEEP_NS_MAX: i64 = 1_000_000_000;
 
 /// An evaluation that came to its end.
-enum Settled {
+pub(super) enum Settled {
     Value(v8::Global<v8::Value>),
     Thrown {
         value: v8::Global<v8::Value>,
@@ -105,7 +105,10 @@ impl Isolate<'_, '_, '_> {
         }
         self.prelude
             .start_run(self.scope, &run.seed, run.input_json.as_deref());
-        let done = self.evaluate_and_drain(run, language);
+        let done = match run.globals {
+            true => self.globals(),
+            false => self.evaluate_and_drain(run, language),
+        };
         self.state.console.borrow_mut().flush();
         done
     }
@@ -327,7 +330,7 @@ impl Isolate<'_, '_, '_> {
         }
     }
 
-    fn take_reply(&mut self) -> Option<Settled> {
+    pub(super) fn take_reply(&mut self) -> Option<Settled> {
         let reply = self.state.reply.take()?;
         v8::tc_scope!(let scope, self.scope);
         Some(match repl::read(scope, &self.inspector, &reply) {

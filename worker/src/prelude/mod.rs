@@ -23,6 +23,8 @@ pub struct Prelude {
     clear_intervals: v8::Global<v8::Function>,
     render: v8::Global<v8::Function>,
     describe_error: v8::Global<v8::Function>,
+    globals: v8::Global<v8::Function>,
+    global_text: v8::Global<v8::Function>,
 }
 
 /// What a run may still wait for.
@@ -102,6 +104,8 @@ impl Prelude {
             clear_intervals: function("clearIntervals"),
             render: function("render"),
             describe_error: function("describeError"),
+            globals: function("globals"),
+            global_text: function("globalText"),
         }
     }
 
@@ -257,6 +261,33 @@ impl Prelude {
                 is_array_buffer_limit: false,
             },
         }
+    }
+}
+
+impl Prelude {
+    /// The names that the global object has beside its own, with their values as texts.
+    pub fn globals(&self, scope: &mut v8::PinScope<'_, '_>) -> Vec<(String, String)> {
+        v8::tc_scope!(let scope, scope);
+        let Some(told) = Self::call(scope, &self.globals, &[]) else {
+            return Vec::new();
+        };
+        let count = v8::Local::<v8::Array>::try_from(told).map_or(0, |told| told.length());
+        let pairs = (0..count / 2).map(|pair| 2 * pair);
+        pairs
+            .map(|at| (text(scope, told, at), text(scope, told, at + 1)))
+            .collect()
+    }
+
+    /// A value as a text by which it is compared.
+    pub fn global_text(
+        &self,
+        scope: &mut v8::PinScope<'_, '_>,
+        value: &v8::Global<v8::Value>,
+    ) -> String {
+        v8::tc_scope!(let scope, scope);
+        let value = v8::Local::new(scope, value);
+        Self::call(scope, &self.global_text, &[value])
+            .map_or_else(String::new, |text| text.to_rust_string_lossy(scope))
     }
 }
 

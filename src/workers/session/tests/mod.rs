@@ -32,6 +32,7 @@ pub fn request(code: &str) -> RunRequest {
         input_json: None,
         limits: run_limits(),
         reproducible: None,
+        globals: false,
     }
 }
 

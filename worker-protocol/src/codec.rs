@@ -74,6 +74,7 @@ mod tests {
                     ..Limits::default()
                 }),
                 virtual_clock: None,
+                globals: false,
             })),
         }
     }

@@ -30,9 +30,14 @@ TOOLS = [
     "execution_cancel",
     "session_list",
     "session_log",
+    "session_diff",
     "session_fork",
     "session_reset",
     "session_delete",
+    "task_create",
+    "task_get",
+    "task_list",
+    "task_cancel",
     "tag_put",
     "tag_get",
     "tag_list",
@@ -83,6 +88,18 @@ async def results(mode: str, client: Client, schemas: dict) -> None:
     kept = (await client.call_tool("run_js", {"code": "++n", **session})).structured_content
     check(mode, "a session goes on", kept["result"] == 2 and len(kept["heap"]) == 64, kept)
     jsonschema.validate(kept, schemas["run_js"])
+
+    diff = (await client.call_tool("session_diff", session)).structured_content
+    told = [(it["name"], it["before"]["text"], it["after"]["text"]) for it in diff["differences"]]
+    check(mode, "a diff of a session", told == [("n", "1", "2")], diff)
+    jsonschema.validate(diff, schemas["session_diff"])
+
+    made = (await client.call_tool("task_create", {"code": "6 * 7"})).structured_content
+    jsonschema.validate(made, schemas["task_create"])
+    asked = {"task_id": made["task_id"], "wait_ms": 20000}
+    done = (await client.call_tool("task_get", asked)).structured_content
+    check(mode, "a task ends", done["status"] == "succeeded" and done["report"]["result"] == 42, done)
+    jsonschema.validate(done, schemas["task_get"])
 
     code = "const x: number = await Promise.resolve(input.b); ({ z: x, a: input })"
     arguments = {"code": code, "language": "typescript", "input": {"b": 2, "a": [1]}}

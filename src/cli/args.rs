@@ -3,6 +3,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::admin::AdminArgs;
+use super::server::Server;
 use super::task::TaskArgs;
 use crate::config::{SandboxMode, Settings};
 use crate::service::run::Language;
@@ -220,18 +221,8 @@ pub struct EngineArgs {
 /// Which server, and what to do there.
 #[derive(Debug, Args)]
 pub struct SessionArgs {
-    /// The server: any node of the cluster
-    #[arg(
-        long,
-        env = "MCP_V8_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8080",
-        global = true
-    )]
-    pub url: String,
-    /// Print the server's JSON
-    #[arg(long, global = true)]
-    pub json: bool,
+    #[command(flatten)]
+    pub server: Server,
     #[command(subcommand)]
     pub command: SessionCommand,
 }

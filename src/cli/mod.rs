@@ -12,6 +12,7 @@ mod image;
 mod migrate;
 mod report;
 mod sandbox;
+mod server;
 mod session;
 mod source;
 mod task;
@@ -24,7 +25,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 use self::args::{Cli, Command, ServeArgs};
 pub use self::exit::Exit;
 use crate::config::{Config, LogFormat, Machine, Settings};
-use crate::{server, telemetry};
+use crate::telemetry;
 
 /// Reads the command line and does what it says.
 pub fn main() -> ExitCode {
@@ -58,7 +59,7 @@ fn serve(args: ServeArgs) -> ExitCode {
     telemetry::start(config.log_format, "info");
     environment::warn_of_unknown_variables();
     block_on(async move {
-        match Box::pin(server::run(config)).await {
+        match Box::pin(crate::server::run(config)).await {
             Ok(()) => Exit::Completed,
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "can't serve");

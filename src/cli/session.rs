@@ -15,6 +15,7 @@ use super::args::{PointArgs, SessionArgs, SessionCommand};
 use super::exec::refused;
 use super::http_client::{self, Reply};
 use super::migrate::migrate;
+use super::server::Server;
 use crate::wire::{
     CommitListBody, CreateSessionBody, RenameSessionBody, ResetSessionBody, SessionBody,
     SessionDiffBody, SessionListBody,
@@ -27,15 +28,15 @@ const CODE_SHOWN: usize = 60;
 
 /// Does what the command line says.
 pub async fn session(args: SessionArgs) -> anyhow::Result<Exit> {
-    let SessionArgs { url, json, command } = args;
-    let server = Server { url, json };
+    let SessionArgs { server, command } = args;
+    let asked = Sessions { server };
     match command {
-        SessionCommand::List { prefix } => server.list(&prefix).await,
+        SessionCommand::List { prefix } => asked.list(&prefix).await,
         SessionCommand::Show { session } => {
-            server.show(Method::GET, &path(&session, ""), None).await
+            asked.show(Method::GET, &path(&session, ""), None).await
         }
-        SessionCommand::Diff { session, from, to } => server.diff(&session, from, &to).await,
-        SessionCommand::Log { session, limit } => server.log(&session, limit).await,
+        SessionCommand::Diff { session, from, to } => asked.diff(&session, from, &to).await,
+        SessionCommand::Log { session, limit } => asked.log(&session, limit).await,
         SessionCommand::Fork {
             session,
             name,
@@ -48,7 +49,7 @@ pub async fn session(args: SessionArgs) -> anyhow::Result<Exit> {
                 heap,
                 commit,
             };
-            server.post("/api/sessions", &body).await
+            asked.post("/api/sessions", &body).await
         }
         SessionCommand::Reset {
             session,
@@ -59,7 +60,7 @@ pub async fn session(args: SessionArgs) -> anyhow::Result<Exit> {
                 commit,
                 if_heap: None,
             };
-            server.post(&path(&session, "/reset"), &body).await
+            asked.post(&path(&session, "/reset"), &body).await
         }
         SessionCommand::Rename {
             session,
@@ -67,11 +68,11 @@ pub async fn session(args: SessionArgs) -> anyhow::Result<Exit> {
             replace,
         } => {
             let body = RenameSessionBody { name, replace };
-            server.post(&path(&session, "/rename"), &body).await
+            asked.post(&path(&session, "/rename"), &body).await
         }
         SessionCommand::Delete { session } => {
             let path = path(&session, "");
-            let reply = http_client::send(&server.url, Method::DELETE, &path, None).await?;
+            let reply = http_client::send(&asked.server.url, Method::DELETE, &path, None).await?;
             match reply.status.is_success() {
                 true => Ok(Exit::Completed),
                 false => refused(&reply),
@@ -81,27 +82,27 @@ pub async fn session(args: SessionArgs) -> anyhow::Result<Exit> {
             session,
             file,
             engine,
-        } => server.export(&session, &file, engine).await,
+        } => asked.export(&session, &file, engine).await,
         SessionCommand::Migrate { session, force } => {
-            migrate(&server.url, &session, force, server.json).await
+            migrate(&asked.server.url, &session, force, asked.server.json).await
         }
         SessionCommand::Import { file, session } => {
             let bytes = std::fs::read(&file);
             let bytes = bytes.with_context(|| format!("can't read {}", file.display()))?;
             let body = Some(("application/octet-stream", Bytes::from(bytes)));
-            server
+            asked
                 .show(Method::POST, &path(&session, "/import"), body)
                 .await
         }
     }
 }
 
-struct Server {
-    url: String,
-    json: bool,
+/// What a server is asked.
+struct Sessions {
+    server: Server,
 }
 
-impl Server {
+impl Sessions {
     async fn list(&self, prefix: &str) -> anyhow::Result<Exit> {
         let mut all = SessionListBody {
             sessions: Vec::new(),
@@ -113,7 +114,7 @@ impl Server {
                 "/api/sessions?limit={PAGE}&prefix={}{after}",
                 escaped(prefix)
             );
-            let reply = http_client::call(&self.url, &path, None).await?;
+            let reply = http_client::call(&self.server.url, &path, None).await?;
             if !reply.status.is_success() {
                 return refused(&reply);
             }
@@ -124,7 +125,7 @@ impl Server {
                 None => break,
             }
         }
-        self.print(&all, |all, out| {
+        self.server.print(&all, |all, out| {
             for session in &all.sessions {
                 write_session(session, out)?;
             }
@@ -134,42 +135,38 @@ impl Server {
 
     async fn log(&self, session: &str, limit: usize) -> anyhow::Result<Exit> {
         let path = path(session, &format!("/log?limit={limit}"));
-        let reply = http_client::call(&self.url, &path, None).await?;
+        let reply = http_client::call(&self.server.url, &path, None).await?;
         if !reply.status.is_success() {
             return refused(&reply);
         }
-        self.print(&parse::<CommitListBody>(&reply)?, |log, out| {
-            for commit in &log.commits {
-                let code: String = commit.code.chars().take(CODE_SHOWN).collect();
-                let said = commit.result_text.as_deref().unwrap_or_default();
-                let said: String = said.chars().take(CODE_SHOWN).collect();
-                writeln!(
-                    out,
-                    "{:>6}  {}  {:?}  {:?}  {said:?}",
-                    commit.number, commit.heap, commit.status, code
-                )?;
-            }
-            Ok(())
-        })
+        self.server
+            .print(&parse::<CommitListBody>(&reply)?, |log, out| {
+                for commit in &log.commits {
+                    let code: String = commit.code.chars().take(CODE_SHOWN).collect();
+                    let said = commit.result_text.as_deref().unwrap_or_default();
+                    let said: String = said.chars().take(CODE_SHOWN).collect();
+                    writeln!(
+                        out,
+                        "{:>6}  {}  {:?}  {:?}  {said:?}",
+                        commit.number, commit.heap, commit.status, code
+                    )?;
+                }
+                Ok(())
+            })
     }
 
     async fn diff(&self, session: &str, from: Option<String>, to: &str) -> anyhow::Result<Exit> {
         let from = from.map_or(String::new(), |from| format!("&from={}", escaped(&from)));
         let path = path(session, &format!("/diff?to={}{from}", escaped(to)));
-        let reply = http_client::call(&self.url, &path, None).await?;
+        let reply = http_client::call(&self.server.url, &path, None).await?;
         if !reply.status.is_success() {
             return refused(&reply);
         }
-        self.print(&parse::<SessionDiffBody>(&reply)?, |diff, out| {
-            for difference in &diff.differences {
-                for (sign, shown) in [("-", &difference.before), ("+", &difference.after)] {
-                    if let Some(shown) = shown {
-                        writeln!(out, "{sign} {} = {}", difference.name, shown.text)?;
-                    }
-                }
-            }
-            Ok(())
-        })
+        self.server
+            .print(&parse::<SessionDiffBody>(&reply)?, |diff, out| {
+                let mut lines = diff.lines().into_iter();
+                lines.try_for_each(|line| writeln!(out, "{line}"))
+            })
     }
 
     async fn post(&self, path: &str, body: &impl Serialize) -> anyhow::Result<Exit> {
@@ -185,16 +182,17 @@ impl Server {
         path: &str,
         body: Option<(&str, Bytes)>,
     ) -> anyhow::Result<Exit> {
-        let reply = http_client::send(&self.url, method, path, body).await?;
+        let reply = http_client::send(&self.server.url, method, path, body).await?;
         if !reply.status.is_success() {
             return refused(&reply);
         }
-        self.print(&parse::<SessionBody>(&reply)?, write_session)
+        self.server
+            .print(&parse::<SessionBody>(&reply)?, write_session)
     }
 
     async fn export(&self, session: &str, file: &Path, engine: bool) -> anyhow::Result<Exit> {
         let path = path(session, &format!("/export?engine={engine}"));
-        let reply = http_client::call(&self.url, &path, None).await?;
+        let reply = http_client::call(&self.server.url, &path, None).await?;
         if !reply.status.is_success() {
             return refused(&reply);
         }
@@ -204,22 +202,8 @@ impl Server {
             made.sync_all()
         });
         written.with_context(|| format!("can't write {}", file.display()))?;
-        if !self.json {
+        if !self.server.json {
             writeln!(io::stdout(), "{} bytes", reply.body.len())?;
-        }
-        Ok(Exit::Completed)
-    }
-
-    fn print<T: Serialize>(
-        &self,
-        value: &T,
-        text: impl FnOnce(&T, &mut dyn io::Write) -> io::Result<()>,
-    ) -> anyhow::Result<Exit> {
-        let mut out = io::stdout().lock();
-        if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(value)?)?;
-        } else {
-            text(value, &mut out)?;
         }
         Ok(Exit::Completed)
     }

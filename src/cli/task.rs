@@ -6,13 +6,13 @@ use std::io::{self, Write as _};
 use axum::http::Method;
 use bytes::Bytes;
 use clap::{Args, Subcommand};
-use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::Exit;
 use super::args::LanguageArg;
 use super::exec::{refused, wrong};
 use super::http_client;
+use super::server::Server;
 use super::session::{escaped, parse};
 use super::source::Source;
 use crate::service::tasks::TaskStatus;
@@ -28,18 +28,8 @@ const WAIT_SECS: u64 = 60;
 /// Which server, and what to do there.
 #[derive(Debug, Args)]
 pub struct TaskArgs {
-    /// The server: any node of the cluster
-    #[arg(
-        long,
-        env = "MCP_V8_URL",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8080",
-        global = true
-    )]
-    pub url: String,
-    /// Print the server's JSON
-    #[arg(long, global = true)]
-    pub json: bool,
+    #[command(flatten)]
+    pub server: Server,
     #[command(subcommand)]
     pub command: TaskCommand,
 }
@@ -136,23 +126,23 @@ fn label(text: &str) -> Result<(String, String), &'static str> {
 
 /// Does what the command line says.
 pub async fn task(args: TaskArgs) -> anyhow::Result<Exit> {
-    let TaskArgs { url, json, command } = args;
-    let server = Server { url, json };
+    let TaskArgs { server, command } = args;
+    let asked = Tasks { server };
     match command {
-        TaskCommand::Create(args) => server.create(*args).await,
+        TaskCommand::Create(args) => asked.create(*args).await,
         TaskCommand::List {
             status,
             session,
             labels,
             limit,
-        } => server.list(status, session, labels, limit).await,
-        TaskCommand::Show { task } => server.show(Method::GET, &path(&task, "")).await,
-        TaskCommand::Wait { task } => server.wait(&task).await,
-        TaskCommand::Log { task } => server.log(&task).await,
-        TaskCommand::Cancel { task } => server.show(Method::POST, &path(&task, "/cancel")).await,
+        } => asked.list(status, session, labels, limit).await,
+        TaskCommand::Show { task } => asked.show(Method::GET, &path(&task, "")).await,
+        TaskCommand::Wait { task } => asked.wait(&task).await,
+        TaskCommand::Log { task } => asked.log(&task).await,
+        TaskCommand::Cancel { task } => asked.show(Method::POST, &path(&task, "/cancel")).await,
         TaskCommand::Delete { task } => {
             let path = path(&task, "");
-            let reply = http_client::send(&server.url, Method::DELETE, &path, None).await?;
+            let reply = http_client::send(&asked.server.url, Method::DELETE, &path, None).await?;
             match reply.status.is_success() {
                 true => Ok(Exit::Completed),
                 false => refused(&reply),
@@ -165,12 +155,12 @@ fn path(task: &str, rest: &str) -> String {
     format!("/api/tasks/{}{rest}", escaped(task))
 }
 
-struct Server {
-    url: String,
-    json: bool,
+/// What a server is asked.
+struct Tasks {
+    server: Server,
 }
 
-impl Server {
+impl Tasks {
     async fn create(&self, args: CreateArgs) -> anyhow::Result<Exit> {
         let input = match args.input.map(RawValue::from_string).transpose() {
             Ok(input) => input.map(Into::into),
@@ -197,11 +187,11 @@ impl Server {
         };
         let json = Bytes::from(serde_json::to_vec(&body)?);
         let body = Some(("application/json", json));
-        let reply = http_client::send(&self.url, Method::POST, "/api/tasks", body).await?;
+        let reply = http_client::send(&self.server.url, Method::POST, "/api/tasks", body).await?;
         if !reply.status.is_success() {
             return refused(&reply);
         }
-        self.print(&parse::<TaskBody>(&reply)?, |task, out| {
+        self.server.print(&parse::<TaskBody>(&reply)?, |task, out| {
             writeln!(out, "{}", task.task_id)
         })
     }
@@ -233,7 +223,7 @@ impl Server {
             let cursor = all.next_cursor.take();
             let cursor = cursor.map_or(String::new(), |it| format!("&cursor={}", escaped(&it)));
             let path = format!("/api/tasks?limit={page}{filter}{cursor}");
-            let reply = http_client::call(&self.url, &path, None).await?;
+            let reply = http_client::call(&self.server.url, &path, None).await?;
             if !reply.status.is_success() {
                 return refused(&reply);
             }
@@ -244,7 +234,7 @@ impl Server {
                 break;
             }
         }
-        self.print(&all, |all, out| {
+        self.server.print(&all, |all, out| {
             all.tasks.iter().try_for_each(|task| write_line(task, out))
         })
     }
@@ -252,7 +242,7 @@ impl Server {
     async fn wait(&self, task: &str) -> anyhow::Result<Exit> {
         let path = path(task, &format!("?wait={WAIT_SECS}"));
         loop {
-            let reply = http_client::call(&self.url, &path, None).await?;
+            let reply = http_client::call(&self.server.url, &path, None).await?;
             if !reply.status.is_success() {
                 return refused(&reply);
             }
@@ -261,7 +251,7 @@ impl Server {
                 anyhow::bail!("the task makes others at times and has no end of its own");
             }
             if task.status.is_final() {
-                self.print(&task, write_whole)?;
+                self.server.print(&task, write_whole)?;
                 return Ok(match task.status {
                     TaskStatus::Succeeded => Exit::Completed,
                     _ => Exit::Failed,
@@ -271,7 +261,7 @@ impl Server {
     }
 
     async fn log(&self, task: &str) -> anyhow::Result<Exit> {
-        let reply = http_client::call(&self.url, &path(task, "?wait=0"), None).await?;
+        let reply = http_client::call(&self.server.url, &path(task, "?wait=0"), None).await?;
         if !reply.status.is_success() {
             return refused(&reply);
         }
@@ -280,7 +270,7 @@ impl Server {
             Some(report) if known.status.is_final() => report.output.clone(),
             _ => {
                 let path = path(task, "/log?byte_limit=1048576");
-                let reply = http_client::call(&self.url, &path, None).await?;
+                let reply = http_client::call(&self.server.url, &path, None).await?;
                 if !reply.status.is_success() {
                     return refused(&reply);
                 }
@@ -293,31 +283,12 @@ impl Server {
 
     /// What answers with a task.
     async fn show(&self, method: Method, path: &str) -> anyhow::Result<Exit> {
-        let reply = http_client::send(&self.url, method, path, None).await?;
+        let reply = http_client::send(&self.server.url, method, path, None).await?;
         if !reply.status.is_success() {
             return refused(&reply);
         }
-        self.print(&parse::<TaskBody>(&reply)?, write_whole)
+        self.server.print(&parse::<TaskBody>(&reply)?, write_whole)
     }
-
-    fn print<T: Serialize>(
-        &self,
-        value: &T,
-        text: impl FnOnce(&T, &mut dyn io::Write) -> io::Result<()>,
-    ) -> anyhow::Result<Exit> {
-        let mut out = io::stdout().lock();
-        if self.json {
-            writeln!(out, "{}", serde_json::to_string_pretty(value)?)?;
-        } else {
-            text(value, &mut out)?;
-        }
-        Ok(Exit::Completed)
-    }
-}
-
-fn word(task: &TaskBody) -> String {
-    let word = serde_json::to_value(task.status).unwrap_or_default();
-    word.as_str().unwrap_or_default().to_owned()
 }
 
 fn write_line(task: &TaskBody, out: &mut dyn io::Write) -> io::Result<()> {
@@ -327,7 +298,7 @@ fn write_line(task: &TaskBody, out: &mut dyn io::Write) -> io::Result<()> {
         out,
         "{}  {:<9}  {}  {:?}",
         task.task_id,
-        word(task),
+        task.status.as_str(),
         task.created_at,
         code
     )
@@ -336,7 +307,7 @@ fn write_line(task: &TaskBody, out: &mut dyn io::Write) -> io::Result<()> {
 fn write_whole(task: &TaskBody, out: &mut dyn io::Write) -> io::Result<()> {
     let optional = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
     writeln!(out, "task      {}", task.task_id)?;
-    writeln!(out, "status    {}", word(task))?;
+    writeln!(out, "status    {}", task.status.as_str())?;
     if let Some(cron) = &task.cron {
         let zone = task.time_zone.as_deref().unwrap_or("UTC");
         writeln!(out, "times     {cron} ({zone}), next {}", task.run_at)?;

@@ -3,6 +3,7 @@
 pub mod archive;
 pub mod backup;
 pub mod blobs;
+mod cluster_code;
 pub mod engines;
 pub mod executions;
 pub mod run;

@@ -181,6 +181,21 @@ pub struct ShownBody {
     pub bytes: u64,
 }
 
+impl SessionDiffBody {
+    /// A line for each name that went, and for each that came; for one that changed, both.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for difference in &self.differences {
+            for (sign, shown) in [("-", &difference.before), ("+", &difference.after)] {
+                if let Some(shown) = shown {
+                    lines.push(format!("{sign} {} = {}", difference.name, shown.text));
+                }
+            }
+        }
+        lines
+    }
+}
+
 impl From<Comparison> for SessionDiffBody {
     fn from(comparison: Comparison) -> Self {
         let shown = |shown: Shown| ShownBody {

@@ -281,6 +281,24 @@ fn runs_code() -> ToolAnnotations {
         .open_world(false)
 }
 
+/// It makes something new and touches nothing else.
+pub(super) fn adds() -> ToolAnnotations {
+    ToolAnnotations::new()
+        .read_only(false)
+        .destructive(false)
+        .idempotent(false)
+        .open_world(false)
+}
+
+/// It removes something, or what something was; twice does no more than once.
+pub(super) fn takes_away() -> ToolAnnotations {
+    ToolAnnotations::new()
+        .read_only(false)
+        .destructive(true)
+        .idempotent(true)
+        .open_world(false)
+}
+
 /// It changes nothing.
 pub(super) fn only_reads() -> ToolAnnotations {
     ToolAnnotations::new()

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use rmcp::model::{CallToolResult, JsonObject, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResult, JsonObject, Tool};
 use serde_json::json;
 
 use super::{
     ToolError,
     arguments::Arguments,
-    definitions::{input, only_reads, tool, whole},
+    definitions::{adds, input, only_reads, takes_away, tool, whole},
     reply,
 };
 use crate::{
@@ -154,22 +154,6 @@ pub(super) fn definitions() -> Vec<Tool> {
     ]
 }
 
-fn adds() -> ToolAnnotations {
-    ToolAnnotations::new()
-        .read_only(false)
-        .destructive(false)
-        .idempotent(false)
-        .open_world(false)
-}
-
-fn takes_away() -> ToolAnnotations {
-    ToolAnnotations::new()
-        .read_only(false)
-        .destructive(true)
-        .idempotent(true)
-        .open_world(false)
-}
-
 /// Whether one of these tools is meant.
 pub(super) fn is_one(name: &str) -> bool {
     name.starts_with("session_")
@@ -262,14 +246,7 @@ async fn diff(
     let to = to.unwrap_or(Point::Head);
     let compared = sessions.compare(&session, from, to, limits, deadline());
     let body = SessionDiffBody::from(compared.await?);
-    let mut lines = Vec::new();
-    for difference in &body.differences {
-        for (sign, shown) in [("-", &difference.before), ("+", &difference.after)] {
-            if let Some(shown) = shown {
-                lines.push(format!("{sign} {} = {}", difference.name, shown.text));
-            }
-        }
-    }
+    let mut lines = body.lines();
     if lines.is_empty() {
         lines.push("no name stands for another value".to_owned());
     }

@@ -8,7 +8,7 @@ use super::{cut::head_and_tail, reply};
 use crate::{
     service::run::{Execution, ExecutionId},
     service::sessions::Place,
-    service::tasks::{Task, TaskStatus},
+    service::tasks::Task,
     wire::TaskBody,
 };
 
@@ -17,26 +17,13 @@ const TEXT_BYTES_MAX: usize = 12 << 10;
 /// A result or an output that is longer is cut in the structured form.
 const STRUCTURED_BYTES_MAX: usize = 32 << 10;
 
-/// As callers spell it.
-pub(super) fn word(status: TaskStatus) -> &'static str {
-    match status {
-        TaskStatus::Scheduled => "scheduled",
-        TaskStatus::Queued => "queued",
-        TaskStatus::Running => "running",
-        TaskStatus::Succeeded => "succeeded",
-        TaskStatus::Failed => "failed",
-        TaskStatus::Cancelled => "cancelled",
-        TaskStatus::Dead => "dead",
-    }
-}
-
 /// The reply of run_js whose run was a task that has ended.
 pub(in crate::mcp) fn of_run(task: &Task) -> CallToolResult {
     let Some(report) = task.report.clone() else {
         let text = format!(
             "Task {} is {}; nothing is kept of it.",
             task.id,
-            word(task.status)
+            task.status.as_str()
         );
         return CallToolResult::error(vec![ContentBlock::text(text)]);
     };
@@ -66,7 +53,7 @@ pub(in crate::mcp) fn of_run(task: &Task) -> CallToolResult {
 
 /// The reply of a call that made a task, or looked at one.
 pub(super) fn of_task(task: Task) -> CallToolResult {
-    let mut text = format!("Task {} is {}.", task.id, word(task.status));
+    let mut text = format!("Task {} is {}.", task.id, task.status.as_str());
     if let Some(cron) = &task.cron {
         text.push_str(&format!(" It makes a task at each time of {cron:?}."));
     } else if !task.status.is_final() {
@@ -127,7 +114,7 @@ mod tests {
 
     use super::*;
     use crate::service::run::{Status, StoredReply};
-    use crate::service::tasks::TaskId;
+    use crate::service::tasks::{TaskId, TaskStatus};
 
     fn task(output: String) -> Task {
         Task {

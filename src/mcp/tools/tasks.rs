@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use rmcp::model::{CallToolResult, Tool, ToolAnnotations};
+use rmcp::model::{CallToolResult, Tool};
 use serde_json::{Value, json};
 
 use super::{
     ToolError,
     arguments::{Arguments, kind},
-    definitions::{WAIT_MS_MAX, input, only_reads, running_properties, tool, whole},
+    definitions::{
+        WAIT_MS_MAX, adds, input, only_reads, running_properties, takes_away, tool, whole,
+    },
     reply, run, task_reply,
 };
 use crate::{
@@ -44,7 +46,7 @@ pub(super) fn definitions(config: &RunConfig, has_sessions: bool) -> Vec<Tool> {
             input(properties(config, has_sessions), &["code"]),
         )
         .with_output_schema::<TaskBody>()
-        .with_annotations(makes()),
+        .with_annotations(adds()),
         tool(
             "task_get",
             "Look at a task",
@@ -69,7 +71,7 @@ pub(super) fn definitions(config: &RunConfig, has_sessions: bool) -> Vec<Tool> {
                 json!({
                     "status": {
                         "type": "string",
-                        "enum": STATUSES.map(|(name, _)| name),
+                        "enum": TaskStatus::ALL.map(TaskStatus::as_str),
                         "description": "Only the tasks that stand so.",
                     },
                     "labels": {
@@ -97,19 +99,9 @@ pub(super) fn definitions(config: &RunConfig, has_sessions: bool) -> Vec<Tool> {
             input(json!({ "task_id": id() }), &["task_id"]),
         )
         .with_output_schema::<TaskBody>()
-        .with_annotations(stops()),
+        .with_annotations(takes_away()),
     ]
 }
-
-const STATUSES: [(&str, TaskStatus); 7] = [
-    ("scheduled", TaskStatus::Scheduled),
-    ("queued", TaskStatus::Queued),
-    ("running", TaskStatus::Running),
-    ("succeeded", TaskStatus::Succeeded),
-    ("failed", TaskStatus::Failed),
-    ("cancelled", TaskStatus::Cancelled),
-    ("dead", TaskStatus::Dead),
-];
 
 fn properties(config: &RunConfig, has_sessions: bool) -> Value {
     let mut properties = running_properties(config, false, has_sessions);
@@ -133,22 +125,6 @@ fn properties(config: &RunConfig, has_sessions: bool) -> Value {
         all.extend(own);
     }
     properties
-}
-
-fn makes() -> ToolAnnotations {
-    ToolAnnotations::new()
-        .read_only(false)
-        .destructive(false)
-        .idempotent(false)
-        .open_world(false)
-}
-
-fn stops() -> ToolAnnotations {
-    ToolAnnotations::new()
-        .read_only(false)
-        .destructive(true)
-        .idempotent(true)
-        .open_world(false)
 }
 
 /// Whether one of these tools is meant.
@@ -201,8 +177,8 @@ async fn list(tasks: &Tasks, mut arguments: Arguments) -> Result<CallToolResult,
     let status = match arguments.text("status")? {
         None => None,
         Some(text) => {
-            let known = STATUSES.into_iter().find(|(name, _)| *name == text);
-            let (_, status) = known.ok_or_else(|| kind("status", "a status", &text.into()))?;
+            let known = TaskStatus::ALL.into_iter().find(|it| it.as_str() == text);
+            let status = known.ok_or_else(|| kind("status", "a status", &text.into()))?;
             Some(status)
         }
     };
@@ -222,7 +198,7 @@ async fn list(tasks: &Tasks, mut arguments: Arguments) -> Result<CallToolResult,
     let mut lines: Vec<_> = body
         .tasks
         .iter()
-        .map(|task| format!("{}: {}", task.task_id, task_reply::word(task.status)))
+        .map(|task| format!("{}: {}", task.task_id, task.status.as_str()))
         .collect();
     if lines.is_empty() {
         lines.push("no tasks".to_owned());

@@ -7,7 +7,7 @@ use cluster::state::{NAME_BYTES_MAX, StoreError};
 use super::HeapId;
 use crate::error_code::ErrorCode;
 use crate::record_file::FileError;
-use crate::service::{blobs, engines};
+use crate::service::{blobs, cluster_code, engines};
 use crate::workers::EngineId;
 
 /// Why nothing was done with a session. In none of these cases is a run kept, but for
@@ -205,19 +205,8 @@ impl Error {
             Self::Damaged { .. } => ErrorCode::HeapDamaged,
             Self::NotDurable { .. } => ErrorCode::NotDurable,
             Self::Unavailable { .. } => ErrorCode::Unavailable,
-            Self::Propose(error) => match error {
-                ProposeError::NotMember => ErrorCode::NotMember,
-                ProposeError::NoLeader => ErrorCode::NoLeader,
-                ProposeError::Overloaded => ErrorCode::Overloaded,
-                ProposeError::DiskFull => ErrorCode::DiskFull,
-                ProposeError::Unknown => ErrorCode::OutcomeUnknown,
-                ProposeError::TooLarge { .. } => ErrorCode::Internal,
-            },
-            Self::Read(error) => match error {
-                ReadError::NotMember => ErrorCode::NotMember,
-                ReadError::NoLeader => ErrorCode::NoLeader,
-                ReadError::Lagging => ErrorCode::Lagging,
-            },
+            Self::Propose(error) => cluster_code::of_write(error, ErrorCode::Internal),
+            Self::Read(error) => cluster_code::of_read(error),
             Self::Store { .. } | Self::Record | Self::Refused { .. } => ErrorCode::Internal,
         }
     }

@@ -2,6 +2,7 @@ use cluster::node::{ProposeError, ReadError};
 use cluster::state::{NAME_BYTES_MAX, StoreError, TAG_VALUE_BYTES_MAX};
 
 use crate::error_code::ErrorCode;
+use crate::service::cluster_code;
 use crate::service::sessions::DISK_FULL_HINT;
 
 /// Why a tag was not read or written.
@@ -78,19 +79,8 @@ impl Error {
             Self::ValueTooLarge { .. } => ErrorCode::TagTooLarge,
             Self::NotFound { .. } => ErrorCode::TagNotFound,
             Self::VersionMismatch { .. } => ErrorCode::VersionMismatch,
-            Self::Propose(error) => match error {
-                ProposeError::NotMember => ErrorCode::NotMember,
-                ProposeError::NoLeader => ErrorCode::NoLeader,
-                ProposeError::Overloaded => ErrorCode::Overloaded,
-                ProposeError::DiskFull => ErrorCode::DiskFull,
-                ProposeError::TooLarge { .. } => ErrorCode::TagTooLarge,
-                ProposeError::Unknown => ErrorCode::OutcomeUnknown,
-            },
-            Self::Read(error) => match error {
-                ReadError::NotMember => ErrorCode::NotMember,
-                ReadError::NoLeader => ErrorCode::NoLeader,
-                ReadError::Lagging => ErrorCode::Lagging,
-            },
+            Self::Propose(error) => cluster_code::of_write(error, ErrorCode::TagTooLarge),
+            Self::Read(error) => cluster_code::of_read(error),
             Self::Store(_) | Self::Refused { .. } => ErrorCode::Internal,
         }
     }

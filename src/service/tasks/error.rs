@@ -6,7 +6,7 @@ use cluster::state::{LABELS_MAX, StoreError};
 
 use super::TaskId;
 use crate::error_code::ErrorCode;
-use crate::service::{blobs, run, sessions};
+use crate::service::{blobs, cluster_code, run, sessions};
 
 /// Why nothing was done with a task.
 #[derive(Debug, thiserror::Error)]
@@ -115,19 +115,8 @@ impl Error {
             Self::Run(error) => error.code(),
             Self::Session(error) => error.code(),
             Self::Blobs(_) => ErrorCode::NotDurable,
-            Self::Propose(error) => match error {
-                ProposeError::NotMember => ErrorCode::NotMember,
-                ProposeError::NoLeader => ErrorCode::NoLeader,
-                ProposeError::Overloaded => ErrorCode::Overloaded,
-                ProposeError::DiskFull => ErrorCode::DiskFull,
-                ProposeError::TooLarge { .. } => ErrorCode::CodeTooLarge,
-                ProposeError::Unknown => ErrorCode::OutcomeUnknown,
-            },
-            Self::Read(error) => match error {
-                ReadError::NotMember => ErrorCode::NotMember,
-                ReadError::NoLeader => ErrorCode::NoLeader,
-                ReadError::Lagging => ErrorCode::Lagging,
-            },
+            Self::Propose(error) => cluster_code::of_write(error, ErrorCode::CodeTooLarge),
+            Self::Read(error) => cluster_code::of_read(error),
             Self::Store(_) | Self::Record | Self::Refused { .. } => ErrorCode::Internal,
         }
     }

@@ -9,8 +9,9 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::{ApiState, Problem, body};
-use crate::service::tags::Freshness;
-use crate::wire::{PutTagBody, TagBody, TagListBody, TagVersionBody};
+use crate::service::sessions::HeapId;
+use crate::service::tags::{Filter, Freshness};
+use crate::wire::{Invalid, PutTagBody, TagBody, TagListBody, TagVersionBody};
 
 /// A request waits so long for its cluster.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -34,6 +35,9 @@ pub struct ListQuery {
     /// Only those whose names begin so.
     #[serde(default)]
     prefix: String,
+    /// Only those that point at this heap; not beside `prefix`.
+    #[param(value_type = Option<String>)]
+    heap: Option<HeapId>,
     /// `next_after` of the page before.
     after: Option<String>,
     /// The most tags: 100 when not given, 1000 at most.
@@ -68,10 +72,18 @@ pub async fn list(State(state): State<ApiState>, uri: Uri) -> Result<Json<TagLis
     let query: ListQuery = body::query(&uri)?;
     let limit = query.limit.unwrap_or(LIST_LIMIT);
     let freshness = freshness(query.local);
-    let page = state
-        .tags
-        .list(&query.prefix, query.after.as_deref(), limit, freshness)
-        .await?;
+    if query.heap.is_some() && !query.prefix.is_empty() {
+        return Err(Problem::from(Invalid::Both {
+            field: "heap",
+            other: "prefix",
+        }));
+    }
+    let filter = Filter {
+        prefix: &query.prefix,
+        heap: query.heap,
+        after: query.after.as_deref(),
+    };
+    let page = state.tags.list(filter, limit, freshness).await?;
     Ok(Json(page.into()))
 }
 
@@ -97,7 +109,8 @@ pub async fn get(
 /// Write a tag.
 ///
 /// The reply comes when a majority of the nodes has it on disk. With `if_version`, only one of several
-/// writers that have read the same version succeeds.
+/// writers that have read the same version succeeds. With `heap`, the tag points at a heap, which is kept as
+/// long as it does, whatever becomes of its session.
 #[utoipa::path(
     put,
     path = "/api/tags/{name}",
@@ -114,11 +127,9 @@ pub async fn put(
     bytes: Result<Bytes, BytesRejection>,
 ) -> Result<Json<TagVersionBody>, Problem> {
     let put: PutTagBody = body::json(&bytes.map_err(body::unread)?)?;
+    let new = put.into_tag(name.clone())?;
     let deadline = Instant::now() + PATIENCE;
-    let written = state
-        .tags
-        .put(name.clone(), &put.value, put.if_version, "", deadline);
-    let version = written.await?;
+    let version = state.tags.put(new, "", deadline).await?;
     Ok(Json(TagVersionBody { name, version }))
 }
 

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use super::admin::AdminArgs;
 use super::server::Server;
+use super::tag::TagArgs;
 use super::task::TaskArgs;
 use crate::config::{SandboxMode, Settings};
 use crate::service::run::Language;
@@ -68,6 +69,8 @@ pub enum Command {
     Image(ImageArgs),
     /// Look after sessions: their history, copies of them, ways back
     Session(Box<SessionArgs>),
+    /// Names with small values that all nodes share, and names for heaps
+    Tag(TagArgs),
     /// Make tasks and look after them: code that runs whatever becomes of nodes
     Task(Box<TaskArgs>),
     /// Look after a cluster: its members, its leader, its state

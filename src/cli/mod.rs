@@ -15,6 +15,7 @@ mod sandbox;
 mod server;
 mod session;
 mod source;
+mod tag;
 mod task;
 
 use std::future::Future;
@@ -46,6 +47,7 @@ pub fn main() -> ExitCode {
         Command::Engine(args) => run(engine::engine(args)),
         Command::Image(args) => run(image::image(args)),
         Command::Session(args) => run(session::session(*args)),
+        Command::Tag(args) => run(tag::tag(args)),
         Command::Task(args) => run(task::task(*args)),
         Command::Admin(args) => run(admin::admin(*args)),
     }
@@ -56,16 +58,26 @@ fn serve(args: ServeArgs) -> ExitCode {
         Ok(config) => config,
         Err(error) => return refuse(&error),
     };
-    telemetry::start(config.log_format, "info");
-    environment::warn_of_unknown_variables();
     block_on(async move {
-        match Box::pin(crate::server::run(config)).await {
+        let traces = match telemetry::start(config.log_format, "info", config.traces.as_ref()) {
+            Ok(traces) => traces,
+            Err(error) => {
+                eprintln!("mcp-v8: {error:#}");
+                return Exit::CouldNotRun;
+            }
+        };
+        environment::warn_of_unknown_variables();
+        let exit = match Box::pin(crate::server::run(config)).await {
             Ok(()) => Exit::Completed,
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "can't serve");
                 Exit::CouldNotRun
             }
+        };
+        if let Some(traces) = traces {
+            traces.close().await;
         }
+        exit
     })
 }
 
@@ -80,8 +92,9 @@ fn config(args: ServeArgs) -> Result<Config, crate::config::Error> {
 
 /// Runs one of the short commands: its log is for the person in front of it.
 fn run(command: impl Future<Output = anyhow::Result<Exit>>) -> ExitCode {
-    telemetry::start(LogFormat::Text, "error");
     block_on(async {
+        let log = telemetry::start(LogFormat::Text, "error", None);
+        log.expect("a log needs nothing that can fail");
         command.await.unwrap_or_else(|error| {
             eprintln!("mcp-v8: {error:#}");
             Exit::CouldNotRun

@@ -1,6 +1,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde::Deserialize;
+
 use super::range::Range;
 use super::{Error, Settings};
 
@@ -29,6 +31,19 @@ pub struct BucketConfig {
     pub cache_bytes_max: u64,
     /// How often the log goes to the bucket.
     pub archive_period: Duration,
+    /// When a write is answered.
+    pub durability: S3Durability,
+}
+
+/// When a write is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum S3Durability {
+    /// When a majority of the nodes has it: the bucket has it a period later.
+    #[default]
+    Period,
+    /// When the bucket has it too.
+    Commit,
 }
 
 impl BlobsConfig {
@@ -51,6 +66,7 @@ fn bucket(settings: &Settings) -> Result<Option<BucketConfig>, Error> {
     let Some(name) = settings.s3_bucket.clone().filter(|name| !name.is_empty()) else {
         let needs = [
             ("s3-prefix", settings.s3_prefix.is_some()),
+            ("s3-durability", settings.s3_durability.is_some()),
             ("s3-archive-ms", settings.s3_archive_ms.is_some()),
             ("cache-dir", settings.cache_dir.is_some()),
             ("cache-mb-max", settings.cache_mb_max.is_some()),
@@ -82,6 +98,7 @@ fn bucket(settings: &Settings) -> Result<Option<BucketConfig>, Error> {
         cache_directory: settings.cache_dir.clone(),
         cache_bytes_max: cache_mb << 20,
         archive_period: Duration::from_millis(archive_ms),
+        durability: settings.s3_durability.unwrap_or_default(),
     }))
 }
 

@@ -82,6 +82,14 @@ pub enum Error {
         /// The flag.
         flag: &'static str,
     },
+    /// No collector is there.
+    #[error(
+        "--otlp-endpoint is {given:?}: a URL with http:// and the collector's gRPC port is needed"
+    )]
+    OtlpEndpoint {
+        /// What was said.
+        given: String,
+    },
     /// What concerns the cluster.
     #[error(transparent)]
     Cluster(#[from] ClusterError),

@@ -5,7 +5,7 @@ use super::capacity::{Capacity, Wanted};
 use super::range::{Range, number};
 use super::{
     BackupConfig, BlobsConfig, Bound, ClusterConfig, Config, Error, HttpConfig, Machine, RunConfig,
-    SessionsConfig, Settings, StateConfig, TasksConfig,
+    SessionsConfig, Settings, StateConfig, TasksConfig, TracesConfig,
 };
 
 impl Settings {
@@ -56,6 +56,7 @@ impl Config {
             stop_delay: Duration::from_secs(delay),
             drain_timeout: Duration::from_secs(drain),
             log_format: settings.log_format.unwrap_or_default(),
+            traces: TracesConfig::new(&settings)?,
         })
     }
 }

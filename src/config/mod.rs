@@ -20,12 +20,13 @@ mod sessions;
 mod settings;
 mod state;
 mod tasks;
+mod traces;
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 pub use backup::BackupConfig;
-pub use blobs::{BlobsConfig, BucketConfig};
+pub use blobs::{BlobsConfig, BucketConfig, S3Durability};
 pub use cluster::ClusterConfig;
 pub use cluster_error::ClusterError;
 pub use credentials::{CredentialSource, CredentialsError};
@@ -38,6 +39,7 @@ pub use sessions::SessionsConfig;
 pub use settings::Settings;
 pub use state::StateConfig;
 pub use tasks::TasksConfig;
+pub use traces::TracesConfig;
 
 /// The whole configuration; made and checked once at start, never changed afterwards.
 #[derive(Clone, Debug)]
@@ -68,6 +70,8 @@ pub struct Config {
     pub drain_timeout: Duration,
     /// The form of the log.
     pub log_format: LogFormat,
+    /// Where traces go.
+    pub traces: Option<TracesConfig>,
 }
 
 /// How much of the sandbox must hold.

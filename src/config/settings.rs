@@ -3,7 +3,7 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::{LogFormat, SandboxMode};
+use super::{LogFormat, S3Durability, SandboxMode};
 
 /// Writes the struct of all settings and the one function that must know every field.
 macro_rules! settings {
@@ -145,6 +145,10 @@ settings! {
     /// [default: 1000]
     #[arg(long, value_name = "MS", help_heading = "Storage")]
     s3_archive_ms: u64,
+    /// When a write is answered: `period`, when a majority of the nodes has it; `commit`, when it is in the bucket
+    /// too, so that nothing is lost with all nodes. The same on all nodes [default: period]
+    #[arg(long, value_enum, value_name = "WHEN", help_heading = "Storage", hide_possible_values = true)]
+    s3_durability: S3Durability,
     /// Directory of this node's copies of what is in the bucket [default: in --directory-path]
     #[arg(long, value_name = "PATH", help_heading = "Storage")]
     cache_dir: PathBuf,
@@ -332,6 +336,13 @@ settings! {
     /// [default: 0]
     #[arg(long, value_name = "SECONDS", help_heading = "Operating")]
     stop_delay_secs: u64,
+    /// Send traces by OTLP to the gRPC port of this collector, such as http://localhost:4317
+    #[arg(long, value_name = "URL", help_heading = "Operating")]
+    otlp_endpoint: String,
+    /// Follow so many requests of a hundred; those that come with a `traceparent` are followed as it says
+    /// [default: 100]
+    #[arg(long, value_name = "PERCENT", help_heading = "Operating")]
+    otlp_sample_percent: u64,
     /// Form of the log on the standard error stream; RUST_LOG sets its level [default: text]
     #[arg(long, value_name = "FORM", value_enum, help_heading = "Operating")]
     log_format: LogFormat,

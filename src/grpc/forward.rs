@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use super::status;
 use crate::service::executions::Executions;
 use crate::service::run::{Error, ExecutionId, Runs};
+use crate::telemetry::Caller;
 
 /// The longest that a request may wait.
 const WAIT_MAX: Duration = Duration::from_secs(600);
@@ -31,26 +32,20 @@ impl ForwardService {
     }
 }
 
-#[tonic::async_trait]
-impl forward_server::Forward for ForwardService {
-    async fn call(
-        &self,
-        request: Request<ForwardRequest>,
-    ) -> Result<Response<ForwardReply>, Status> {
-        let ForwardRequest { execution_id, call } = request.into_inner();
-        let call = call.ok_or_else(|| Status::invalid_argument("no call is named"))?;
-        let json = match call {
+impl ForwardService {
+    async fn answer(&self, execution_id: &str, call: Call) -> Result<Vec<u8>, Status> {
+        Ok(match call {
             Call::Get(get) => {
-                let execution = self.runs.wait(&id(&execution_id)?, wait(get.wait_ms)).await;
+                let execution = self.runs.wait(&id(execution_id)?, wait(get.wait_ms)).await;
                 json(&execution.map_err(failed)?)
             }
             Call::Output(output) => {
                 let query = parsed(&output.query_json)?;
-                let page = self.runs.output(&id(&execution_id)?, query);
+                let page = self.runs.output(&id(execution_id)?, query);
                 json(&page.map_err(failed)?)
             }
             Call::Cancel(cancel) => {
-                let id = id(&execution_id)?;
+                let id = id(execution_id)?;
                 let status = self.runs.cancel_and_wait(&id, wait(cancel.wait_ms)).await;
                 json(&status.map_err(failed)?)
             }
@@ -64,8 +59,28 @@ impl forward_server::Forward for ForwardService {
                 json(&run.await.map_err(failed)?)
             }
             Call::Ping(_) => Vec::new(),
-        };
-        Ok(Response::new(ForwardReply { json }))
+        })
+    }
+}
+
+#[tonic::async_trait]
+impl forward_server::Forward for ForwardService {
+    async fn call(
+        &self,
+        request: Request<ForwardRequest>,
+    ) -> Result<Response<ForwardReply>, Status> {
+        let caller = Caller::of_peer(request.metadata());
+        let ForwardRequest { execution_id, call } = request.into_inner();
+        let call = call.ok_or_else(|| Status::invalid_argument("no call is named"))?;
+        // Pings are many, and nobody's.
+        if matches!(call, Call::Ping(_)) {
+            return Ok(Response::new(ForwardReply { json: Vec::new() }));
+        }
+        let span = tracing::info_span!("forwarded", request_id = %caller.id, otel.kind = "server");
+        let answered = caller.follow(span, Box::pin(self.answer(&execution_id, call)));
+        Ok(Response::new(ForwardReply {
+            json: answered.await?,
+        }))
     }
 
     type FollowStream = BoxStream<'static, Result<FollowItem, Status>>;

@@ -30,6 +30,7 @@ use crate::service::backup::Backups;
 use crate::service::blobs::Blobs;
 use crate::service::engines::Engines;
 use crate::service::executions::{CODE, Executions, MESSAGE_BYTES_MAX};
+use crate::service::sessions::Sessions;
 use crate::service::tags::Tags;
 
 /// All services of this program.
@@ -40,11 +41,14 @@ pub fn routes(
     blobs: &Blobs,
     engines: &Engines,
     backups: &Backups,
+    sessions: &Option<Sessions>,
 ) -> Routes {
     Routes::new(AdminServer::new(AdminService::new(
         cluster.clone(),
         executions.runs().clone(),
         engines.clone(),
+        blobs.clone(),
+        sessions.clone(),
     )))
     .add_service(TagsServer::new(TagsService::new(tags.clone())))
     .add_service(BackupServer::new(BackupService::new(backups.clone())))

@@ -1,5 +1,7 @@
 //! Tags for programs.
 
+use std::sync::Arc;
+
 use cluster::proto::{
     self, DeleteTagRequest, DeleteTagResponse, GetTagRequest, GetTagResponse, ListTagsRequest,
     ListTagsResponse, PutTagRequest, PutTagResponse, tags_server,
@@ -9,7 +11,9 @@ use tonic::metadata::MetadataMap;
 use tonic::{Request, Response, Status};
 
 use super::{deadline, status};
-use crate::service::tags::{Error, Freshness, Tag, Tags};
+use crate::error_code::ErrorCode;
+use crate::service::sessions::HeapId;
+use crate::service::tags::{Error, Filter, Freshness, NewTag, Tag, Tags};
 
 /// Tags on a page when no number is named.
 const LIMIT: usize = 100;
@@ -36,9 +40,15 @@ impl tags_server::Tags for TagsService {
             name,
             value,
             if_version,
+            heap,
         } = request.into_inner();
-        let value = json(value).map_err(failed)?;
-        let written = self.tags.put(name, &value, if_version, "", deadline).await;
+        let new = NewTag {
+            name,
+            value: json(value).map_err(failed)?,
+            heap: heap_of(&heap)?,
+            if_version,
+        };
+        let written = self.tags.put(new, "", deadline).await;
         let version = written.map_err(failed)?;
         Ok(Response::new(PutTagResponse { version }))
     }
@@ -66,14 +76,19 @@ impl tags_server::Tags for TagsService {
             prefix,
             after,
             limit,
+            heap,
             ..
         } = request.into_inner();
         let limit = match limit {
             0 => LIMIT,
             limit => usize::try_from(limit).unwrap_or(usize::MAX),
         };
-        let after = (!after.is_empty()).then_some(after.as_str());
-        let page = self.tags.list(&prefix, after, limit, freshness).await;
+        let filter = Filter {
+            prefix: &prefix,
+            heap: heap_of(&heap)?,
+            after: (!after.is_empty()).then_some(after.as_str()),
+        };
+        let page = self.tags.list(filter, limit, freshness).await;
         let page = page.map_err(failed)?;
         Ok(Response::new(ListTagsResponse {
             tags: page.tags.into_iter().map(message).collect(),
@@ -82,9 +97,21 @@ impl tags_server::Tags for TagsService {
     }
 }
 
-fn json(bytes: Vec<u8>) -> Result<Box<RawValue>, Error> {
+fn json(bytes: Vec<u8>) -> Result<Option<Arc<RawValue>>, Error> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
     let text = String::from_utf8(bytes).map_err(|_| Error::ValueMalformed)?;
-    RawValue::from_string(text).map_err(|_| Error::ValueMalformed)
+    let value = RawValue::from_string(text).map_err(|_| Error::ValueMalformed)?;
+    Ok(Some(Arc::from(value)))
+}
+
+fn heap_of(bytes: &[u8]) -> Result<Option<HeapId>, Status> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let heap = HeapId::from_bytes(bytes).map(Some);
+    heap.ok_or_else(|| status(ErrorCode::InvalidRequest, "a heap has 32 bytes".to_owned()))
 }
 
 fn freshness(metadata: &MetadataMap, local: bool) -> Freshness {
@@ -101,6 +128,7 @@ fn message(tag: Tag) -> proto::Tag {
         value: tag.value.get().as_bytes().to_vec(),
         version: tag.version,
         changed_ms: tag.changed_ms,
+        heap: HeapId::to_record(tag.heap),
     }
 }
 

@@ -28,6 +28,7 @@ use super::{
     tools::{self, Tools},
 };
 use crate::service::tasks::{NewTask, Tasks};
+use crate::telemetry::Caller;
 
 /// How long a client may keep the lists: they only change with another release or configuration.
 const LISTS_TTL_MS: u64 = 3_600_000;
@@ -133,6 +134,54 @@ fn session_of(context: &RequestContext<RoleServer>) -> Option<String> {
     Some(name.to_owned())
 }
 
+/// Who makes a call: over HTTP as the request says, else somebody new.
+fn caller_of(context: &RequestContext<RoleServer>) -> Caller {
+    let parts = context.extensions.get::<axum::http::request::Parts>();
+    parts.map_or_else(
+        || Caller::of_http(&axum::http::HeaderMap::new()),
+        |parts| Caller::of_http(&parts.headers),
+    )
+}
+
+impl McpHandler {
+    async fn call(
+        &self,
+        request: CallToolRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CallToolResponse, ErrorData> {
+        let level = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
+        let listener = Listener::of(&context, level);
+        let session = session_of(&context);
+        if request.name == "run_js"
+            && let Some(tasks) = &self.shared.state.tasks
+            && knows_tasks(&context)
+        {
+            let (task, wait) = match Tools::as_task(request.arguments, session.as_deref()) {
+                Ok(wanted) => wanted,
+                Err(reply) => return Ok((*reply).into()),
+            };
+            // In a box: it is large, and this future is part of each call.
+            let begun = Box::pin(tasks::begin(tasks, task, wait.unwrap_or(tasks::PATIENCE)));
+            return Ok(begun
+                .await
+                .unwrap_or_else(|error| tools::no_task(error).into()));
+        }
+        let call = self.shared.tools.call(
+            &request.name,
+            request.arguments,
+            session.as_deref(),
+            listener,
+        );
+        tokio::select! {
+            result = call => Ok(result?.into()),
+            // The client has hung up or taken the request back; dropping the call stops its run.
+            () = context.ct.cancelled() => {
+                Err(ErrorData::internal_error("the client gave the call up", None))
+            }
+        }
+    }
+}
+
 impl ServerHandler for McpHandler {
     fn get_info(&self) -> ServerConfig {
         let mut capabilities = ServerCapabilities::builder()
@@ -196,36 +245,17 @@ impl ServerHandler for McpHandler {
         request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        let level = *self.level.lock().unwrap_or_else(PoisonError::into_inner);
-        let listener = Listener::of(&context, level);
-        let session = session_of(&context);
-        if request.name == "run_js"
-            && let Some(tasks) = &self.shared.state.tasks
-            && knows_tasks(&context)
-        {
-            let (task, wait) = match Tools::as_task(request.arguments, session.as_deref()) {
-                Ok(wanted) => wanted,
-                Err(reply) => return Ok((*reply).into()),
-            };
-            // In a box: it is large, and this future is part of each call.
-            let begun = Box::pin(tasks::begin(tasks, task, wait.unwrap_or(tasks::PATIENCE)));
-            return Ok(begun
-                .await
-                .unwrap_or_else(|error| tools::no_task(error).into()));
-        }
-        let call = self.shared.tools.call(
-            &request.name,
-            request.arguments,
-            session.as_deref(),
-            listener,
+        let caller = caller_of(&context);
+        let span = tracing::info_span!(
+            "tool",
+            tool = %request.name,
+            request_id = %caller.id,
+            otel.name = format!("tools/call {}", request.name),
         );
-        tokio::select! {
-            result = call => Ok(result?.into()),
-            // The client has hung up or taken the request back; dropping the call stops its run.
-            () = context.ct.cancelled() => {
-                Err(ErrorData::internal_error("the client gave the call up", None))
-            }
-        }
+        // In a box: what a call needs is large, and this future is part of each call.
+        caller
+            .follow(span, Box::pin(self.call(request, context)))
+            .await
     }
 
     async fn get_task(

@@ -7,11 +7,12 @@ use std::time::Duration;
 use ::cluster::archive::Restore;
 use ::cluster::node::Cluster;
 use anyhow::Context as _;
+use tokio::sync::watch;
 
 use super::home::Home;
-use crate::config::{BlobsConfig, BucketConfig, ClusterConfig, Config};
+use crate::config::{BlobsConfig, BucketConfig, ClusterConfig, Config, S3Durability};
 use crate::metrics;
-use crate::service::archive::{self, Archive, Target};
+use crate::service::archive::{self, Archive, Pace, Target};
 use crate::service::blobs::{Blobs, InBucket};
 use crate::storage::{Bucket, Claim, LocalBlobs, S3Blobs};
 
@@ -19,6 +20,8 @@ use crate::storage::{Bucket, Claim, LocalBlobs, S3Blobs};
 pub(super) struct Kept {
     bucket: Arc<Bucket>,
     claim: Arc<Claim>,
+    /// Told the last entry of the log that is in the bucket.
+    outside: watch::Sender<u64>,
     config: BucketConfig,
 }
 
@@ -41,8 +44,15 @@ impl Kept {
         Ok(Some(Self {
             claim: Arc::new(Claim::new(Arc::clone(&bucket))),
             bucket,
+            outside: watch::Sender::new(0),
             config,
         }))
+    }
+
+    /// The last entry of the log that is in the bucket, where writes wait for it.
+    pub fn outside(&self) -> Option<watch::Receiver<u64>> {
+        let waits = self.config.durability == S3Durability::Commit;
+        waits.then(|| self.outside.subscribe())
     }
 
     /// An empty node that would form a new cluster goes on with what is in the bucket, where there is something.
@@ -72,12 +82,12 @@ impl Kept {
 
     /// Begins to keep the log.
     pub fn archive(&self, cluster: &Cluster) -> anyhow::Result<Archive> {
-        let archive = Archive::start(
-            Arc::clone(&self.bucket),
-            Arc::clone(&self.claim),
-            cluster.clone(),
-            self.config.archive_period,
-        );
+        let pace = Pace {
+            period: self.config.archive_period,
+            at_once: self.config.durability == S3Durability::Commit,
+        };
+        let (bucket, claim) = (Arc::clone(&self.bucket), Arc::clone(&self.claim));
+        let archive = Archive::start(bucket, claim, cluster.clone(), pace, self.outside.clone());
         metrics::register(|registry| archive.figures().register(registry))?;
         Ok(archive)
     }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use cluster::node::{Cluster, Facts, Failure, Options, Phase};
+use tokio::sync::watch;
 
 use super::home::Home;
 use crate::api::{NodeState, Readiness};
@@ -27,6 +28,7 @@ pub(super) async fn start(
     home: &Home,
     http: Option<SocketAddr>,
     engine: &Engine,
+    outside: Option<watch::Receiver<u64>>,
 ) -> anyhow::Result<Cluster> {
     let of = &config.cluster;
     let credentials = of.credentials.load()?;
@@ -57,6 +59,7 @@ pub(super) async fn start(
             true => of.disk_free_min,
             false => 0,
         },
+        outside,
         task_ttl: config.tasks.ttl,
         tasks_kept_max: config.tasks.kept_max,
         facts: facts(of, http, engine),

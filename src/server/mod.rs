@@ -65,7 +65,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if let Some(bucket) = &bucket {
         bucket.restore(&config.cluster, &home).await?;
     }
-    let cluster = cluster::start(&config, &home, http_address, engine).await?;
+    let outside = bucket.as_ref().and_then(blobs::Kept::outside);
+    let cluster = cluster::start(&config, &home, http_address, engine, outside).await?;
     let archive = bucket.as_ref().map(|bucket| bucket.archive(&cluster));
     let archive = archive.transpose()?;
     let runs = Runs::start(workers.clone(), config.run.clone(), cluster.incarnation());
@@ -92,6 +93,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         &blobs,
         &engines,
         &backups,
+        &sessions,
     ));
     if let Some(address) = cluster.local_address() {
         tracing::info!(%address, node = %cluster.name(), "listening for other nodes");

@@ -112,6 +112,19 @@ impl LocalBlobs {
         let _ = file.and_then(|file| file.set_modified(SystemTime::now()));
     }
 
+    /// How many damaged copies are set aside.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn damaged(&self) -> Result<u64, BlobError> {
+        let path = self.damaged.clone();
+        let counted = spawn_blocking(move || {
+            let entries = fs::read_dir(&path).map_err(at(&path))?;
+            Ok(entries.flatten().count() as u64)
+        });
+        counted.await.expect("reading a directory does not panic")
+    }
+
     fn list_blocking(&self) -> Result<Vec<Stored>, BlobError> {
         let mut found = Vec::new();
         let entries = fs::read_dir(&self.directory).map_err(at(&self.directory))?;

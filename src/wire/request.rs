@@ -110,6 +110,14 @@ pub enum Invalid {
         /// The other.
         other: &'static str,
     },
+    /// Two fields of which one is needed.
+    #[error("`{field}` is missing; give it, or `{other}`")]
+    Neither {
+        /// The one.
+        field: &'static str,
+        /// The other.
+        other: &'static str,
+    },
     /// A field that means something beside another one only.
     #[error("`{field}` goes with `{other}`, which is missing")]
     Needs {
@@ -133,7 +141,10 @@ impl Invalid {
     /// The field that is wrong.
     pub fn field(&self) -> &'static str {
         match self {
-            Self::Both { field, .. } | Self::Needs { field, .. } | Self::Time { field } => field,
+            Self::Both { field, .. }
+            | Self::Neither { field, .. }
+            | Self::Needs { field, .. }
+            | Self::Time { field } => field,
             Self::Heap(_) => "heap",
         }
     }

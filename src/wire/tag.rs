@@ -1,10 +1,13 @@
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::ToSchema;
 
-use super::rfc3339;
-use crate::service::tags::{Tag, TagPage};
+use super::{Invalid, rfc3339};
+use crate::raw_json;
+use crate::service::tags::{NewTag, Tag, TagPage};
 
 /// A tag.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema, ToSchema)]
@@ -21,6 +24,9 @@ pub struct TagBody {
     #[schemars(with = "serde_json::Value")]
     #[schema(value_type = serde_json::Value)]
     pub value: Box<RawValue>,
+    /// The heap that it points at, which is kept as long as it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap: Option<String>,
     /// Another one after each write, larger each time, also when the tag was removed in between.
     pub version: u64,
     /// When it was written (RFC 3339, UTC), by the clock of the node that took the request.
@@ -33,10 +39,14 @@ pub struct TagBody {
 #[serde(deny_unknown_fields)]
 #[schema(example = json!({"value": {"step": 3}, "if_version": 41}))]
 pub struct PutTagBody {
-    /// Any JSON, at most 65,536 bytes of it.
+    /// Any JSON, at most 65,536 bytes of it; may be left out, for null, when there is a heap.
+    #[serde(default, with = "raw_json", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "serde_json::Value")]
-    #[schema(value_type = serde_json::Value)]
-    pub value: Box<RawValue>,
+    #[schema(value_type = Option<serde_json::Value>)]
+    pub value: Option<Arc<RawValue>>,
+    /// The heap that the tag is to point at, by its 64 hex digits: it is kept as long as the tag does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heap: Option<String>,
     /// Write only if the tag has this version; 0: only if there is no such tag.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_version: Option<u64>,
@@ -62,11 +72,34 @@ pub struct TagListBody {
     pub next_after: Option<String>,
 }
 
+impl PutTagBody {
+    /// The tag that this asks for.
+    ///
+    /// # Errors
+    /// There is neither a value nor a heap, or the heap is none.
+    pub fn into_tag(self, name: String) -> Result<NewTag, Invalid> {
+        if self.value.is_none() && self.heap.is_none() {
+            return Err(Invalid::Neither {
+                field: "value",
+                other: "heap",
+            });
+        }
+        let heap = self.heap.as_deref().map(str::parse).transpose()?;
+        Ok(NewTag {
+            name,
+            value: self.value,
+            heap,
+            if_version: self.if_version,
+        })
+    }
+}
+
 impl From<Tag> for TagBody {
     fn from(tag: Tag) -> Self {
         Self {
             name: tag.name,
             value: tag.value,
+            heap: tag.heap.map(|heap| heap.to_string()),
             version: tag.version,
             changed_at: rfc3339(tag.changed_ms),
         }

@@ -78,7 +78,7 @@ impl Forking {
         })
     }
 
-    async fn ready_pid(&self) -> io::Result<Pid> {
+    pub(super) async fn ready_pid(&self) -> io::Result<Pid> {
         // The one frame and no more: another may follow at once, and belongs to who reads frames.
         let ready = encode(&FromWorker {
             frame: Some(from_worker::Frame::ChildReady(ChildReady {})),

@@ -124,7 +124,8 @@ impl Line {
         })
     }
 
-    fn hand(&self, role: Role, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+    /// Hands over the descriptors of a fork, which is to be ordered.
+    pub fn hand(&self, role: Role, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
         let handoff = Handoff {
             role,
             node_pid: std::process::id(),
@@ -163,6 +164,12 @@ impl Line {
 }
 
 impl ForkingLine {
+    /// Waits until the process has taken its channel, without taking hold of it.
+    #[cfg(test)]
+    pub async fn is_ready(&self) {
+        self.forking.ready_pid().await.expect("it says so");
+    }
+
     /// The process, once it has said that it is ready.
     pub async fn ready(self) -> io::Result<LineChild> {
         Ok(LineChild {

@@ -17,7 +17,7 @@ use crate::command::Command;
 use crate::ids::DirectoryId;
 use crate::leader::Load;
 use crate::node::{Attempt, COMMAND_BYTES_MAX, Core};
-use crate::node::{Disk, DiskLevel};
+use crate::node::{DiskLevel, Terms};
 use crate::proto::peer_server::Peer;
 use crate::proto::report_reply;
 use crate::proto::{
@@ -203,7 +203,7 @@ impl Peer for PeerService {
             .get()
             .ok_or_else(|| Status::from(&ChangeError::NotMember))?;
         let (answers, outbound) = mpsc::channel(ANSWERS);
-        let (raft, disk) = (member.raft.clone(), self.core.disk.clone());
+        let (raft, terms) = (member.raft.clone(), self.core.terms.clone());
         let stop = self.core.stop.clone();
         let mut requests = request.into_inner();
         self.core.tasks.spawn(async move {
@@ -212,7 +212,7 @@ impl Peer for PeerService {
                 tokio::select! {
                     () = stop.cancelled() => return,
                     request = requests.next(), if open.len() < OPEN_MAX => match request {
-                        Some(Ok(request)) => open.push(answer(raft.clone(), disk.clone(), request)),
+                        Some(Ok(request)) => open.push(answer(raft.clone(), terms.clone(), request)),
                         // The sender is gone, and with it whoever waits.
                         _ => return,
                     },
@@ -277,7 +277,7 @@ impl Peer for PeerService {
     }
 }
 
-async fn answer(raft: crate::types::Raft, disk: Disk, request: ProposeRequest) -> ProposeReply {
+async fn answer(raft: crate::types::Raft, terms: Terms, request: ProposeRequest) -> ProposeReply {
     let ProposeRequest {
         id,
         command,
@@ -288,7 +288,7 @@ async fn answer(raft: crate::types::Raft, disk: Disk, request: ProposeRequest) -
         // Only a node of another version sends one: nothing was appended.
         Attempt::Overloaded
     } else {
-        let written = Attempt::here(&raft, &disk, Command::from_bytes(command));
+        let written = Attempt::here(&raft, &terms, Command::from_bytes(command));
         tokio::time::timeout(timeout, written)
             .await
             .unwrap_or(Attempt::Unknown)

@@ -2,7 +2,7 @@
 
 use openraft::errors::{ClientWriteError, RaftError};
 
-use super::disk::Disk;
+use super::terms::Terms;
 use crate::command::Command;
 use crate::proto::{self, propose_reply};
 use crate::types::{Raft, TypeConfig};
@@ -31,18 +31,22 @@ pub(crate) enum Attempt {
 
 impl Attempt {
     /// Writes through this node's own Raft.
-    pub async fn here(raft: &Raft, disk: &Disk, command: Command) -> Self {
-        if disk.is_tight() {
-            let kind = command.decode().ok().and_then(|command| command.kind);
-            if disk.refuses(kind.as_ref()) {
-                return Self::DiskFull;
-            }
+    pub async fn here(raft: &Raft, terms: &Terms, command: Command) -> Self {
+        if terms.refuses(&command) {
+            return Self::DiskFull;
         }
+        let is_promise = terms.is_promise(&command);
         match raft.client_write(command).await {
-            Ok(written) => Self::Done {
-                index: written.log_id.index,
-                reply: written.data,
-            },
+            Ok(written) => {
+                let index = written.log_id.index;
+                if is_promise {
+                    terms.kept_outside(index).await;
+                }
+                Self::Done {
+                    index,
+                    reply: written.data,
+                }
+            }
             Err(RaftError::APIError(error)) => Self::from_refusal(&error),
             // Raft is stopping: what it had taken may be on other nodes.
             Err(RaftError::Fatal(_)) => Self::Unknown,

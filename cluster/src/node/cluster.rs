@@ -17,7 +17,6 @@ use super::error::{ProposeError, ReadError, StartError};
 use super::leader::LeaderWatch;
 use super::life;
 use super::lookout::lookout_loop;
-use super::maintenance::{self, MaintenanceError};
 use super::options::Options;
 use super::phase::{Failure, Phase};
 use super::propose::{Committed, Proposer, now_ms};
@@ -25,6 +24,7 @@ use super::read::ReadGate;
 use super::snapshots::snapshot_loop;
 use super::status::Status;
 use super::task_loop::task_loop;
+use super::terms::Terms;
 use crate::archive::{LogAfter, Piece};
 use crate::ids::{ClusterId, NodeName};
 use crate::leader::{Liveness, Load};
@@ -105,9 +105,11 @@ impl Cluster {
             options.disk_free_min,
             segment_bytes,
         );
+        let terms = Terms::new(disk.clone(), options.outside.clone());
         let core = Arc::new(Core {
-            proposer: Proposer::new(peers.clone(), disk.clone(), tasks.clone(), stop.clone()),
+            proposer: Proposer::new(peers.clone(), terms.clone(), tasks.clone(), stop.clone()),
             disk,
+            terms,
             liveness: Liveness::new(options.lease),
             incarnation,
             address,
@@ -313,20 +315,8 @@ impl Cluster {
         })
     }
 
-    /// Takes a snapshot now, and tells up to where it goes.
-    ///
-    /// # Errors
-    /// As [`MaintenanceError`] tells.
-    pub async fn snapshot(&self, deadline: Instant) -> Result<u64, MaintenanceError> {
-        maintenance::snapshot(&self.0.core, deadline).await
-    }
-
-    /// Lets go of the log that the last snapshot holds, and tells up to where.
-    ///
-    /// # Errors
-    /// As [`MaintenanceError`] tells.
-    pub async fn purge(&self, deadline: Instant) -> Result<u64, MaintenanceError> {
-        maintenance::purge(&self.0.core, deadline).await
+    pub(super) fn core(&self) -> &Arc<Core> {
+        &self.0.core
     }
 
     /// Hands the lead over where this node has it, ends all loops, and closes log and state.

@@ -16,6 +16,7 @@ use super::phase::{Failure, Phase};
 use super::propose::{Committed, Proposer};
 use super::read::ReadGate;
 use super::status::{MemberStatus, Role, Status};
+use super::terms::Terms;
 use crate::leader::{Liveness, Load};
 use crate::log::LogStore;
 use crate::membership::Home;
@@ -42,6 +43,7 @@ pub(crate) struct Core {
     pub liveness: Liveness,
     /// How much room there is.
     pub disk: Disk,
+    pub terms: Terms,
     /// What this node can take on.
     pub load: watch::Sender<Load>,
     /// When a leader last said that this life goes on.

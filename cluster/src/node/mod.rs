@@ -18,6 +18,7 @@ mod session;
 mod snapshots;
 mod status;
 mod task_loop;
+mod terms;
 mod work;
 
 pub(crate) use self::attempt::Attempt;
@@ -32,3 +33,4 @@ pub use self::phase::{Failure, Phase};
 pub use self::propose::Committed;
 pub(crate) use self::propose::{COMMAND_BYTES_MAX, now_ms};
 pub use self::status::{MemberStatus, Role, Status};
+pub(crate) use self::terms::Terms;

@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::ids::NodeName;
 use crate::peers::Credentials;
 use crate::raft::RaftTimings;
@@ -43,6 +45,9 @@ pub struct Options {
     pub session_idle: Option<Duration>,
     /// So many bytes of the disk are to be free; with less, writes are refused. 0 = whatever.
     pub disk_free_min: u64,
+    /// The last entry of the log that somebody keeps outside of the nodes: where it is told, a caller's write is
+    /// answered only when it is there.
+    pub outside: Option<watch::Receiver<u64>>,
     /// How long a task is kept that has ended.
     pub task_ttl: Duration,
     /// So many tasks are kept that have ended, the newest.
@@ -93,6 +98,7 @@ impl Options {
             heap_ttl: Duration::from_secs(7 * 24 * 3600),
             session_idle: None,
             disk_free_min: 256 << 20,
+            outside: None,
             task_ttl: Duration::from_secs(7 * 24 * 3600),
             tasks_kept_max: 1_000_000,
             facts: Facts::default(),

@@ -8,11 +8,11 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::attempt::Attempt;
-use super::disk::Disk;
 use super::error::ProposeError;
 use super::lane::Lane;
 use super::leader::LeaderWatch;
 use super::session::Session;
+use super::terms::Terms;
 use crate::command::Command;
 use crate::peers::Peers;
 use crate::proto::{self, command::Kind};
@@ -45,7 +45,7 @@ pub(crate) struct Proposer(Arc<Inner>);
 
 struct Inner {
     peers: Peers,
-    disk: Disk,
+    terms: Terms,
     // Set when the node becomes a member.
     member: OnceLock<Membership>,
     lanes: Mutex<HashMap<u64, Lane>>,
@@ -62,10 +62,10 @@ struct Membership {
 
 impl Proposer {
     /// One that refuses until the node is a member.
-    pub fn new(peers: Peers, disk: Disk, tasks: TaskTracker, stop: CancellationToken) -> Self {
+    pub fn new(peers: Peers, terms: Terms, tasks: TaskTracker, stop: CancellationToken) -> Self {
         Self(Arc::new(Inner {
             peers,
-            disk,
+            terms,
             member: OnceLock::new(),
             lanes: Mutex::default(),
             tasks,
@@ -160,7 +160,7 @@ impl Proposer {
         deadline: Instant,
     ) -> Attempt {
         if leader == member.node {
-            Attempt::here(&member.raft, &self.0.disk, command.clone()).await
+            Attempt::here(&member.raft, &self.0.terms, command.clone()).await
         } else {
             self.lane(leader)
                 .send(command.bytes().clone(), deadline)

@@ -26,5 +26,5 @@ pub use self::options::StateOptions;
 pub use self::reader::{LiveTask, PAGE_ROWS_MAX, Page, StateReader};
 pub(crate) use self::snapshot::read_snapshot;
 pub use self::snapshot_file::{SnapshotFile, SnapshotWriter};
-pub use self::store::{OpenError, SnapshotFault, StoreError};
+pub use self::store::{Compacted, OpenError, SnapshotFault, StoreError};
 pub use self::table::Table;

@@ -15,7 +15,7 @@ use super::hash::StateHash;
 use super::machine::blocking;
 use super::snapshot;
 use super::snapshot_file::SnapshotFile;
-use super::store::{Store, StoreError};
+use super::store::{Compacted, Store, StoreError};
 use super::table::{self, Table};
 use crate::proto::{
     BlobRecord, CommitRecord, EngineRecord, IdempotencyRecord, ImageRecord, NodeRecord,
@@ -137,6 +137,16 @@ impl StateReader {
         blocking(move || store.flush()).await
     }
 
+    /// Writes the state anew, without the room that rows have left behind. It needs as much as the rows take
+    /// beside what there is.
+    ///
+    /// # Errors
+    /// The disk's; the state is as it was then.
+    pub async fn compact(&self) -> Result<Compacted, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || store.compact()).await
+    }
+
     /// A node's record, from memory.
     pub fn known_node(&self, id: u64) -> Option<NodeRecord> {
         self.0.nodes.borrow().get(&id).cloned()
@@ -172,6 +182,37 @@ impl StateReader {
     ) -> Result<Page<TagRecord>, StoreError> {
         self.page(table::tag(prefix), after.map(table::tag), limit)
             .await
+    }
+
+    /// Tags that point at a heap, after one of them, in the order of their names.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub async fn heap_tags(
+        &self,
+        heap: &[u8],
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<TagRecord>, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        let prefix = table::heap_tags(heap);
+        let after = after.map(|name| table::heap_tag(heap, name));
+        blocking(move || {
+            let page = rows(&store, prefix.clone(), after, limit)?;
+            let mut tags = Vec::with_capacity(page.rows.len());
+            for (row, _) in page.rows {
+                let key = Table::Tags.key(&[&row[prefix.len()..]]);
+                // One that went between the two looks is not listed.
+                if let Some(value) = store.get(&key)? {
+                    tags.push(decode(&key, value)?);
+                }
+            }
+            Ok(Page {
+                rows: tags,
+                more: page.more,
+            })
+        })
+        .await
     }
 
     /// A setting of the cluster.

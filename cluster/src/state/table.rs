@@ -56,11 +56,13 @@ pub enum Table {
     EndedTasks = 21,
     /// All tasks, the newest first.
     NewestTasks = 22,
+    /// Tags by the heap that they point at.
+    HeapTags = 23,
 }
 
 impl Table {
     /// All of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 23] = [
         Self::Meta,
         Self::Nodes,
         Self::NodeNames,
@@ -83,6 +85,7 @@ impl Table {
         Self::LooseBlobs,
         Self::EndedTasks,
         Self::NewestTasks,
+        Self::HeapTags,
     ];
 
     /// The table that a row's key is in; none for what is no row of this version.
@@ -152,6 +155,17 @@ pub(super) fn setting(name: &str) -> Bytes {
 /// A tag's key.
 pub(super) fn tag(name: &str) -> Bytes {
     Table::Tags.key(&[name.as_bytes()])
+}
+
+/// The prefix of the tags that point at a heap.
+pub(super) fn heap_tags(heap: &[u8]) -> Bytes {
+    let length = u8::try_from(heap.len()).expect("ids have a limit");
+    Table::HeapTags.key(&[&[length], heap])
+}
+
+/// The key of a tag among those that point at a heap.
+pub(super) fn heap_tag(heap: &[u8], name: &str) -> Bytes {
+    [&heap_tags(heap)[..], name.as_bytes()].concat().into()
 }
 
 /// An engine's key.

@@ -171,6 +171,21 @@ pub enum AdminCommand {
         #[arg(value_name = "MEMBER")]
         member: Option<String>,
     },
+    /// Give the room back to the disk that the state of a node has left behind; it goes on meanwhile
+    Compact {
+        /// Which [default: the one that answers]
+        #[arg(value_name = "MEMBER")]
+        member: Option<String>,
+    },
+    /// How much there is of everything: sessions, heaps, tasks, tags, blobs
+    Contents,
+    /// The blobs, as each node has them: copies, what is missing, damaged or needless [default: as they are]
+    Blobs {
+        #[command(subcommand)]
+        command: Option<BlobsCommand>,
+    },
+    /// What stands in the log of a node that does not run
+    Log(LogArgs),
     /// The hash of each node's state at one index; ends with 1 when they differ
     Hash {
         /// Compute them anew from what is on the disks, each at its own index
@@ -295,6 +310,30 @@ pub struct RecoverArgs {
     /// That the other nodes are gone for good, which nobody but you can know
     #[arg(long)]
     pub i_know_that_the_majority_is_lost: bool,
+}
+
+/// What to do with blobs.
+#[derive(Debug, Subcommand)]
+pub enum BlobsCommand {
+    /// Have each node read its copies first, fetch what is missing, and remove what nothing needs
+    Check,
+}
+
+/// Whose log, and which part.
+#[derive(Debug, Args)]
+pub struct LogArgs {
+    /// The node's data directory
+    #[arg(value_name = "DIRECTORY")]
+    pub directory: PathBuf,
+    /// From this index on
+    #[arg(long, value_name = "INDEX", default_value_t = 0)]
+    pub from: u64,
+    /// Up to this index
+    #[arg(long, value_name = "INDEX")]
+    pub to: Option<u64>,
+    /// With all that the commands say: code and values of users too
+    #[arg(long)]
+    pub values: bool,
 }
 
 /// What may run in an engine. It is named by its id, or the beginning of it.

@@ -1,6 +1,8 @@
-//! Snapshots, purges, and whether all nodes have the same state.
+//! Snapshots, purges, compactions, and whether all nodes have the same state.
 
-use cluster::proto::{PurgeLogRequest, StateHashReply, StateHashRequest, TakeSnapshotRequest};
+use cluster::proto::{
+    CompactRequest, PurgeLogRequest, StateHashReply, StateHashRequest, TakeSnapshotRequest,
+};
 use serde::Serialize;
 
 use super::args::Form;
@@ -70,6 +72,39 @@ pub async fn purge(
     let index = purged.index;
     print(form, &Index { index }, |it| {
         format!("the log up to index {} is gone", it.index)
+    })?;
+    Ok(Exit::Completed)
+}
+
+#[derive(Serialize)]
+struct Compacted {
+    before_bytes: u64,
+    after_bytes: u64,
+}
+
+/// Writes one node's state anew.
+pub async fn compact(
+    connection: &Connection,
+    form: Form,
+    member: Option<&str>,
+) -> Result<Exit, AdminError> {
+    let request = CompactRequest {
+        target: member.map(target),
+    };
+    let compacted = connection
+        .call(request, async |mut client, request| {
+            client.compact(request).await
+        })
+        .await?;
+    let compacted = Compacted {
+        before_bytes: compacted.before_bytes,
+        after_bytes: compacted.after_bytes,
+    };
+    print(form, &compacted, |it| {
+        format!(
+            "the state has {} bytes; it had {}",
+            it.after_bytes, it.before_bytes
+        )
     })?;
     Ok(Exit::Completed)
 }

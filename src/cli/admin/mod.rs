@@ -2,9 +2,12 @@
 
 mod args;
 mod backup;
+mod blobs;
 mod connection;
+mod contents;
 mod engines;
 mod error;
+mod log;
 mod maintenance;
 mod members;
 mod perf;
@@ -13,7 +16,9 @@ mod recover;
 mod status;
 
 pub use self::args::AdminArgs;
-use self::args::{AdminCommand, BackupCommand, CheckCommand, EnginesCommand, MembersCommand};
+use self::args::{
+    AdminCommand, BackupCommand, BlobsCommand, CheckCommand, EnginesCommand, MembersCommand,
+};
 use self::connection::Connection;
 use self::error::AdminError;
 use super::Exit;
@@ -46,6 +51,7 @@ async fn run(args: &AdminArgs) -> Result<Exit, AdminError> {
         AdminCommand::UnsafeRecover(args_of) => {
             return recover::recover(args.output, args_of).await;
         }
+        AdminCommand::Log(log_args) => return log::log(args.output, log_args).await,
         _ => {}
     }
     let connection = Connection::new(args)?;
@@ -92,11 +98,19 @@ async fn run(args: &AdminArgs) -> Result<Exit, AdminError> {
         AdminCommand::Purge { member } => {
             maintenance::purge(&connection, form, member.as_deref()).await
         }
+        AdminCommand::Compact { member } => {
+            maintenance::compact(&connection, form, member.as_deref()).await
+        }
+        AdminCommand::Contents => contents::contents(&connection, form).await,
+        AdminCommand::Blobs { command } => {
+            let looks_after = matches!(command, Some(BlobsCommand::Check));
+            blobs::blobs(&connection, form, looks_after).await
+        }
         AdminCommand::Hash { scan } => maintenance::hash(&connection, form, *scan).await,
         AdminCommand::Backup {
             command: BackupCommand::Save { file },
         } => backup::save(&connection, form, file).await,
-        AdminCommand::Backup { .. } | AdminCommand::UnsafeRecover(_) => {
+        AdminCommand::Backup { .. } | AdminCommand::UnsafeRecover(_) | AdminCommand::Log(_) => {
             unreachable!("done without a connection")
         }
         AdminCommand::Engines { command } => {

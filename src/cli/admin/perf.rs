@@ -117,6 +117,7 @@ async fn write(channel: PeerChannel, name: String, until: Instant) -> (Vec<Durat
             name: name.clone(),
             value: value.clone(),
             if_version: None,
+            heap: Vec::new(),
         });
         request.set_timeout(WRITE_MAX);
         match client.put(request).await {

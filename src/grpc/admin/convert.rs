@@ -1,10 +1,18 @@
 //! A node's status as a message.
 
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
 use cluster::node::{MaintenanceError, MemberStatus, Phase, Status as NodeStatus};
-use cluster::proto::{AdminEngine, AdminMember, EngineState, NodeStatusReply};
+use cluster::proto::{
+    AdminEngine, AdminMember, BlobRound, BlobStandingReply, ContentsReply, EngineState,
+    NodeStatusReply, TaskCounts,
+};
+use cluster::state::Table;
 use tonic::Status;
 
 use crate::hex;
+use crate::service::blobs::{Round, Standing};
 use crate::service::engines::EngineInfo;
 
 /// Without what the node itself adds.
@@ -86,7 +94,10 @@ pub fn maintenance(error: &MaintenanceError) -> Status {
     let text = error.to_string();
     match error {
         MaintenanceError::NotMember | MaintenanceError::Stopped => Status::unavailable(text),
-        MaintenanceError::NoSnapshot => Status::failed_precondition(text),
+        MaintenanceError::NoSnapshot | MaintenanceError::NoRoom { .. } => {
+            Status::failed_precondition(text)
+        }
+        MaintenanceError::State(_) => Status::internal(text),
         MaintenanceError::TimedOut => Status::deadline_exceeded(text),
     }
 }
@@ -119,5 +130,59 @@ pub fn engine_state(name: &str) -> Result<EngineState, Status> {
         _ => Err(Status::invalid_argument(
             "a state is allowed, forbidden or retired",
         )),
+    }
+}
+
+/// Without what the node itself adds.
+pub fn contents(rows: &BTreeMap<u8, u64>, tasks: &TaskCounts) -> ContentsReply {
+    let count = |table: Table| rows.get(&table.number()).copied().unwrap_or_default();
+    ContentsReply {
+        applied_index: 0,
+        sessions: count(Table::Sessions),
+        heaps: count(Table::Commits),
+        loose_heaps: count(Table::LooseHeaps),
+        images: count(Table::Images),
+        tags: count(Table::Tags),
+        tasks_scheduled: tasks.scheduled,
+        tasks_queued: tasks.queued,
+        tasks_running: tasks.running,
+        tasks_ended: tasks.ended,
+        engines: count(Table::Engines),
+        blobs: count(Table::Blobs),
+        loose_blobs: count(Table::LooseBlobs),
+        idempotency_keys: count(Table::IdempotencyKeys),
+        sessions_warm: 0,
+        sessions_warm_bytes: 0,
+    }
+}
+
+/// How the blobs are.
+pub fn blobs(standing: Standing) -> BlobStandingReply {
+    BlobStandingReply {
+        blobs: standing.blobs,
+        bytes: standing.bytes,
+        in_bucket: standing.in_bucket,
+        too_few: standing.too_few,
+        here: standing.here,
+        here_bytes: standing.here_bytes,
+        missing_here: standing.missing_here,
+        unknown_here: standing.unknown_here,
+        damaged_here: standing.damaged_here,
+        last_round: standing.last_round.map(round),
+    }
+}
+
+fn round(round: Round) -> BlobRound {
+    let since = round.ended.duration_since(SystemTime::UNIX_EPOCH);
+    let ended_ms = since.unwrap_or_default().as_millis();
+    let upkeep = round.upkeep;
+    BlobRound {
+        ended_ms: u64::try_from(ended_ms).unwrap_or(u64::MAX),
+        read: upkeep.read,
+        damaged: upkeep.damaged,
+        fetched: upkeep.fetched,
+        uploaded: upkeep.uploaded,
+        removed: upkeep.removed,
+        missing: upkeep.missing,
     }
 }

@@ -9,17 +9,20 @@ use cluster::node::{Cluster, ProposeError};
 use cluster::proto::admin_server::Admin;
 use cluster::proto::command::Kind;
 use cluster::proto::{
-    AddMemberReply, AddMemberRequest, ChangeMemberReply, ChangeMemberRequest, ListEnginesReply,
-    ListEnginesRequest, MemberChange, MoveLeadReply, MoveLeadRequest, NodeStatusReply,
-    NodeStatusRequest, PurgeLogReply, PurgeLogRequest, SetDrainingReply, SetDrainingRequest,
-    SetEngineReply, SetEngineRequest, SetNodeDraining, StateHashReply, StateHashRequest,
-    TakeSnapshotReply, TakeSnapshotRequest, Target, reply::Outcome,
+    AddMemberReply, AddMemberRequest, BlobStandingReply, BlobStandingRequest, ChangeMemberReply,
+    ChangeMemberRequest, CompactReply, CompactRequest, ContentsReply, ContentsRequest,
+    ListEnginesReply, ListEnginesRequest, MemberChange, MoveLeadReply, MoveLeadRequest,
+    NodeStatusReply, NodeStatusRequest, PurgeLogReply, PurgeLogRequest, SetDrainingReply,
+    SetDrainingRequest, SetEngineReply, SetEngineRequest, SetNodeDraining, StateHashReply,
+    StateHashRequest, TakeSnapshotReply, TakeSnapshotRequest, Target, reply::Outcome,
 };
 use tonic::{Request, Response, Status};
 
 use self::relay::{Place, Relay};
+use crate::service::blobs::{Blobs, GRACE};
 use crate::service::engines::{self, Engines};
 use crate::service::run::Runs;
+use crate::service::sessions::Sessions;
 
 /// How long a change of the members may take here; the caller may wait less.
 const CHANGE: Duration = Duration::from_secs(30);
@@ -33,6 +36,8 @@ pub struct AdminService {
     cluster: Cluster,
     runs: Runs,
     engines: Engines,
+    blobs: Blobs,
+    sessions: Option<Sessions>,
     relay: Relay,
 }
 
@@ -40,12 +45,20 @@ type Reply<T> = Result<Response<T>, Status>;
 
 impl AdminService {
     /// For a node.
-    pub fn new(cluster: Cluster, runs: Runs, engines: Engines) -> Self {
+    pub fn new(
+        cluster: Cluster,
+        runs: Runs,
+        engines: Engines,
+        blobs: Blobs,
+        sessions: Option<Sessions>,
+    ) -> Self {
         let relay = Relay::new(cluster.clone());
         Self {
             cluster,
             runs,
             engines,
+            blobs,
+            sessions,
             relay,
         }
     }
@@ -189,6 +202,45 @@ impl Admin for AdminService {
         Ok(Response::new(StateHashReply {
             index,
             hash: hash.to_bytes().to_vec(),
+        }))
+    }
+
+    async fn contents(&self, request: Request<ContentsRequest>) -> Reply<ContentsReply> {
+        here_or_relay!(self, request, Place::Named, contents);
+        let _ = request;
+        let state = self.cluster.state();
+        let tasks = state.task_counts().await;
+        let tasks = tasks.map_err(|error| Status::internal(error.to_string()))?;
+        let mut reply = convert::contents(&state.counts(), &tasks);
+        reply.applied_index = state.applied().map_or(0, |applied| applied.index);
+        if let Some(sessions) = &self.sessions {
+            (reply.sessions_warm, reply.sessions_warm_bytes) = sessions.warm();
+        }
+        Ok(Response::new(reply))
+    }
+
+    async fn blob_standing(
+        &self,
+        request: Request<BlobStandingRequest>,
+    ) -> Reply<BlobStandingReply> {
+        here_or_relay!(self, request, Place::Named, blob_standing);
+        if request.look_after {
+            let looked = self.blobs.look_after(GRACE).await;
+            looked.map_err(|error| Status::unavailable(error.to_string()))?;
+        }
+        let standing = self.blobs.standing().await;
+        let standing = standing.map_err(|error| Status::internal(error.to_string()))?;
+        Ok(Response::new(convert::blobs(standing)))
+    }
+
+    async fn compact(&self, request: Request<CompactRequest>) -> Reply<CompactReply> {
+        here_or_relay!(self, request, Place::Named, compact);
+        let _ = request;
+        let compacted = self.cluster.compact().await;
+        let compacted = compacted.map_err(|error| convert::maintenance(&error))?;
+        Ok(Response::new(CompactReply {
+            before_bytes: compacted.before_bytes,
+            after_bytes: compacted.after_bytes,
         }))
     }
 

@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use cluster::archive::LogAfter;
 use cluster::node::Cluster;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use super::keys::{self, Kept};
-use super::{Error, Figures};
+use super::{Error, Figures, Pace};
 use crate::storage::{Bucket, Claim};
 
 /// How often the claim is renewed.
@@ -32,7 +34,10 @@ pub(super) struct Keeper {
     bucket: Arc<Bucket>,
     claim: Arc<Claim>,
     cluster: Cluster,
+    writer: StateWriter,
     figures: Figures,
+    /// The last entry in the bucket, for those who wait for it.
+    end: watch::Sender<u64>,
     lead: Option<Lead>,
 }
 
@@ -45,27 +50,64 @@ struct Lead {
     log_bytes: u64,
     pieces: usize,
     renewed: Instant,
+    /// A newer state is on its way: the log does not wait for it.
+    writing: Option<Writing>,
+}
+
+struct Writing {
+    state: JoinHandle<Result<KeptState, Error>>,
+    /// What was in the bucket when it began, and needs not be read after it.
+    log_bytes: u64,
+    pieces: usize,
+}
+
+impl Lead {
+    async fn end_writing(&mut self) -> Result<(), Error> {
+        let ended = self.writing.take_if(|writing| writing.state.is_finished());
+        let Some(ended) = ended else {
+            return Ok(());
+        };
+        let kept = ended.state.await.expect("writing a state does not panic")?;
+        self.state_bytes = kept.bytes;
+        self.log_bytes = self.log_bytes.saturating_sub(ended.log_bytes);
+        self.pieces = self.pieces.saturating_sub(ended.pieces);
+        Ok(())
+    }
 }
 
 impl Keeper {
-    pub fn new(bucket: Arc<Bucket>, claim: Arc<Claim>, cluster: Cluster, figures: Figures) -> Self {
+    pub fn new(
+        bucket: Arc<Bucket>,
+        claim: Arc<Claim>,
+        cluster: Cluster,
+        figures: Figures,
+        end: watch::Sender<u64>,
+    ) -> Self {
+        let writer = StateWriter {
+            bucket: Arc::clone(&bucket),
+            cluster: cluster.clone(),
+            figures: figures.clone(),
+        };
         Self {
             bucket,
             claim,
             cluster,
+            writer,
             figures,
+            end,
             lead: None,
         }
     }
 
-    pub async fn run(mut self, period: Duration, stop: CancellationToken) {
-        let mut beat = tokio::time::interval(period);
+    pub async fn run(mut self, pace: Pace, stop: CancellationToken) {
+        let mut beat = tokio::time::interval(pace.period);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut told: Option<Instant> = None;
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
                 _ = beat.tick() => {}
+                () = self.more(), if pace.at_once => {}
             }
             let round = tokio::select! {
                 () = stop.cancelled() => break,
@@ -94,6 +136,16 @@ impl Keeper {
             }
             Err(_) => tracing::error!("the end of the log is not in the bucket: it is too slow"),
         }
+    }
+
+    /// Waits for an entry that is not in the bucket yet.
+    async fn more(&self) {
+        let Some(end) = self.lead.as_ref().and_then(|lead| lead.end) else {
+            // The next beat finds out whether this node leads by then.
+            return std::future::pending().await;
+        };
+        let state = self.cluster.state();
+        while !state.wait_applied(end + 1, Instant::now() + BEAT).await {}
     }
 
     async fn last_round(&mut self) -> Result<(), Error> {
@@ -137,11 +189,13 @@ impl Keeper {
             log_bytes: kept.log_bytes,
             pieces: kept.pieces.len(),
             renewed: Instant::now(),
+            writing: None,
             cluster_id,
         })
     }
 
     async fn catch_up(&self, lead: &mut Lead) -> Result<(), Error> {
+        lead.end_writing().await?;
         loop {
             let Some(end) = lead.end else {
                 self.keep_state(lead).await?;
@@ -162,27 +216,68 @@ impl Keeper {
                 }
             }
         }
-        if lead.log_bytes > LOG_BYTES_MIN.max(lead.state_bytes) || lead.pieces > PIECES_MAX {
-            self.keep_state(lead).await?;
+        let much = lead.log_bytes > LOG_BYTES_MIN.max(lead.state_bytes) || lead.pieces > PIECES_MAX;
+        if much && lead.writing.is_none() {
+            let (writer, cluster_id) = (self.writer.clone(), lead.cluster_id.clone());
+            lead.writing = Some(Writing {
+                state: tokio::spawn(async move { writer.keep(&cluster_id).await }),
+                log_bytes: lead.log_bytes,
+                pieces: lead.pieces,
+            });
         }
         Ok(())
     }
 
-    /// Keeps the state as of now, and removes what that makes needless.
+    /// Without a state there is nothing that the log could follow.
     async fn keep_state(&self, lead: &mut Lead) -> Result<(), Error> {
+        lead.writing = None;
+        let kept = self.writer.keep(&lead.cluster_id).await?;
+        lead.end = lead.end.max(Some(kept.index));
+        lead.state_bytes = kept.bytes;
+        lead.log_bytes = 0;
+        lead.pieces = 0;
+        Ok(())
+    }
+
+    fn tell(&self, end: u64) {
+        let applied = self.cluster.state().applied().map_or(0, |it| it.index);
+        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
+        self.end.send_if_modified(|known| {
+            let more = *known < end;
+            *known = end.max(*known);
+            more
+        });
+        self.figures.index.set(number(end));
+        self.figures.behind.set(number(applied.saturating_sub(end)));
+    }
+}
+
+/// What a state in the bucket is.
+struct KeptState {
+    index: u64,
+    bytes: u64,
+}
+
+/// Writes the state. Cheap to clone.
+#[derive(Clone)]
+struct StateWriter {
+    bucket: Arc<Bucket>,
+    cluster: Cluster,
+    figures: Figures,
+}
+
+impl StateWriter {
+    /// Keeps the state as of now, and removes what that makes needless.
+    async fn keep(&self, cluster_id: &str) -> Result<KeptState, Error> {
         let (index, file) = self.cluster.state().export().await?;
-        let key = keys::state(&lead.cluster_id, index);
+        let key = keys::state(cluster_id, index);
         self.bucket
             .put_file(&key, file.path(), file.size(), file.digest())
             .await?;
         tracing::info!(index, bytes = file.size(), "the state is in the bucket");
         self.figures.bytes.inc_by(file.size());
-        lead.end = lead.end.max(Some(index));
-        lead.state_bytes = file.size();
-        lead.log_bytes = 0;
-        lead.pieces = 0;
         let mut needless = Vec::new();
-        let own = keys::folder(&lead.cluster_id);
+        let own = keys::folder(cluster_id);
         let all = self.bucket.list("archive/").await?;
         let (ours, others): (Vec<_>, Vec<_>) = all
             .into_iter()
@@ -196,13 +291,9 @@ impl Keeper {
         for key in needless {
             self.bucket.remove(&key).await?;
         }
-        Ok(())
-    }
-
-    fn tell(&self, end: u64) {
-        let applied = self.cluster.state().applied().map_or(0, |it| it.index);
-        let number = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-        self.figures.index.set(number(end));
-        self.figures.behind.set(number(applied.saturating_sub(end)));
+        Ok(KeptState {
+            index,
+            bytes: file.size(),
+        })
     }
 }

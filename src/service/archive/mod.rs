@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use cluster::node::Cluster;
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,15 @@ use self::keep::Keeper;
 pub use self::restore::{Target, restore};
 use crate::storage::{Bucket, Claim};
 
+/// When what is new goes to the bucket.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Once in each of these,
+    pub period: Duration,
+    /// or as soon as it can: all that came meanwhile goes in one request.
+    pub at_once: bool,
+}
+
 /// Keeps the log of the cluster in the bucket while this node leads.
 pub struct Archive {
     figures: Figures,
@@ -37,17 +47,18 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Begins; what is new goes to the bucket once in each period.
+    /// Begins; `end` is told the last entry that is in the bucket.
     pub fn start(
         bucket: Arc<Bucket>,
         claim: Arc<Claim>,
         cluster: Cluster,
-        period: Duration,
+        pace: Pace,
+        end: watch::Sender<u64>,
     ) -> Self {
         let figures = Figures::new();
         let stop = CancellationToken::new();
-        let keeper = Keeper::new(bucket, claim, cluster, figures.clone());
-        let keeping = tokio::spawn(keeper.run(period, stop.clone()));
+        let keeper = Keeper::new(bucket, claim, cluster, figures.clone(), end);
+        let keeping = tokio::spawn(keeper.run(pace, stop.clone()));
         Self {
             figures,
             stop,

@@ -4,6 +4,7 @@
 mod cache;
 mod error;
 mod remote;
+mod standing;
 mod upkeep;
 
 use std::collections::BTreeSet;
@@ -17,12 +18,14 @@ use cluster::proto::reply::Outcome;
 use cluster::proto::{PutBlob, Reason};
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 
 use self::cache::Cache;
 pub use self::error::Error;
 pub use self::remote::chunks;
-pub use self::upkeep::Upkeep;
+pub use self::standing::{Round, Standing};
+pub use self::upkeep::{GRACE, Upkeep};
 use crate::storage::{BlobError, BlobId, BlobStore as _, Claim, LocalBlobs, S3Blobs};
 
 /// The largest blob, in bytes: it is in memory while it is kept or read.
@@ -37,6 +40,7 @@ struct Inner {
     bucket: Option<InBucket>,
     cache: Arc<Cache>,
     cluster: Cluster,
+    last_round: watch::Sender<Option<Round>>,
 }
 
 /// The bucket of this cluster.
@@ -79,6 +83,7 @@ impl Blobs {
             bucket,
             cache: Arc::new(Cache::new(limit.unwrap_or(u64::MAX))),
             cluster,
+            last_round: watch::Sender::new(None),
         }));
         tokio::spawn(upkeep::upkeep_loop(Arc::downgrade(&blobs.0), check_period));
         if limit.is_some() {

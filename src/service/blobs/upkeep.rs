@@ -3,18 +3,18 @@
 
 use std::collections::BTreeSet;
 use std::sync::Weak;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use cluster::proto::command::Kind;
 use cluster::proto::{BlobRecord, PutBlob};
 use cluster::state::PAGE_ROWS_MAX;
 use tokio::time::MissedTickBehavior;
 
-use super::{Blobs, Error, InBucket, Inner, Voters};
+use super::{Blobs, Error, InBucket, Inner, Round, Voters};
 use crate::storage::{BlobId, BlobStore};
 
 /// A file that is younger may be one that is about to be named.
-const GRACE: Duration = Duration::from_secs(3600);
+pub const GRACE: Duration = Duration::from_secs(3600);
 /// How long one step may take.
 const STEP_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -92,9 +92,14 @@ impl Blobs {
             }
             after = page.rows.last().map(|record| record.hash.clone());
             if !page.more {
-                return Ok(upkeep);
+                break;
             }
         }
+        let ended = SystemTime::now();
+        self.0
+            .last_round
+            .send_replace(Some(Round { ended, upkeep }));
+        Ok(upkeep)
     }
 
     /// Nothing is removed from what is another cluster's, or may be.

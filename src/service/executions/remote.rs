@@ -22,6 +22,7 @@ use crate::service::run::{
     Error, Event, Executed, Execution, ExecutionId, ExecutionList, ExecutionRequest, ListPage,
     OutputPage, OutputQuery, Status, Submitted,
 };
+use crate::telemetry::Caller;
 
 /// The public code of an error stands in the metadata of its status under this name.
 pub const CODE: &str = "mcp-v8-code";
@@ -86,6 +87,7 @@ impl Remote {
             call: Some(call),
         });
         request.set_timeout(wait);
+        Caller::tell_peer(request.metadata_mut());
         let reply = self.client.call(request).await;
         let reply = reply.map_err(|status| match told(&status) {
             Some(error) => error,

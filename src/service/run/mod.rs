@@ -5,6 +5,7 @@
 
 mod admission;
 mod attached;
+mod drive;
 mod error;
 mod events;
 mod id;

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant as StdInstant};
 use futures::Stream;
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tracing::{Instrument as _, Span, field};
 
-use super::admission::{Admission, Admitted, Place};
+use super::admission::Admission;
 use super::attached::Attached;
+use super::drive::{EndsAnyway, drive};
 use super::limits::Limits;
 use super::output::Cursor;
 use super::record::{Ending, Record, Retention, now_ms};
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::config::RunConfig;
 use crate::metrics;
-use crate::service::sessions::Turn;
+use crate::service::sessions::{Target, Turn};
 use crate::workers::{RunLimits, RunRequest, Workers};
 
 /// This node's executions. A cheap handle: clones share everything.
@@ -30,7 +32,7 @@ pub struct Runs {
 }
 
 pub(super) struct Inner {
-    workers: Workers,
+    pub(super) workers: Workers,
     pub(super) config: RunConfig,
     pub(super) admission: Arc<Admission>,
     registry: Registry,
@@ -234,6 +236,13 @@ impl Runs {
                 drive: None,
             },
             Inserted::New(record, admitted) => {
+                let span = tracing::info_span!(
+                    "execution",
+                    execution_id = %id,
+                    session = request.target.as_ref().and_then(Target::session),
+                    task_id = request.task.as_ref().map(|task| task.id.as_str()),
+                    status = field::Empty,
+                );
                 let (principal, task) = (request.principal, request.task);
                 let request = RunRequest {
                     code: request.code,
@@ -251,18 +260,19 @@ impl Runs {
                     record,
                 );
                 let drive: Drive = match (turn, admitted) {
-                    (None, Some(admitted)) => Box::pin(drive(guard, admitted, request, limits)),
-                    (turn, _) => Box::pin(stateful::drive(
-                        guard,
-                        turn.expect("without one it was admitted"),
-                        request,
-                        stateful::Whose {
+                    (None, Some(admitted)) => {
+                        Box::pin(drive(guard, admitted, request, limits).instrument(span))
+                    }
+                    (turn, _) => {
+                        let turn = turn.expect("without one it was admitted");
+                        let whose = stateful::Whose {
                             key: keyed,
                             principal,
                             task,
-                        },
-                        limits,
-                    )),
+                        };
+                        let driven = stateful::drive(guard, turn, request, whose, limits);
+                        Box::pin(driven.instrument(span))
+                    }
                 };
                 Accepted {
                     record: made,
@@ -427,70 +437,12 @@ impl Inner {
         let Some(kept_bytes) = record.finish(ending, duration) else {
             return;
         };
+        Span::current().record("status", status.as_str());
+        tracing::debug!(execution_id = %record.id, status = status.as_str(), "an execution has ended");
         metrics::execution_finished(status, duration, record.output_bytes_total());
         self.registry.finished(record, kept_bytes);
         if self.draining.load(Ordering::SeqCst) && self.registry.unfinished_count() == 0 {
             self.idle.notify_waiters();
-        }
-    }
-}
-
-/// Ends the record of a drive that panicked or was dropped by the runtime's end.
-pub(super) struct EndsAnyway {
-    pub(super) inner: Arc<Inner>,
-    pub(super) record: Arc<Record>,
-}
-
-impl Drop for EndsAnyway {
-    fn drop(&mut self) {
-        // The usual case: it has ended, and this does nothing.
-        if !self.record.status().is_final() {
-            self.inner.finish(&self.record, outcome::lost(), None);
-        }
-    }
-}
-
-impl EndsAnyway {
-    /// Waits for a place among those that run. None when it was stopped before.
-    pub(super) async fn place(&self, admitted: Admitted) -> Option<Place> {
-        match admitted {
-            Admitted::Now(place) => Some(place),
-            Admitted::Queued(slot) => tokio::select! {
-                biased;
-                () = self.record.cancel.cancelled() => {
-                    self.inner.finish(&self.record, outcome::cancelled(), None);
-                    None
-                }
-                place = slot.place() => Some(place),
-            },
-        }
-    }
-}
-
-async fn drive(guard: EndsAnyway, admitted: Admitted, request: RunRequest, limits: Limits) {
-    let Some(place) = guard.place(admitted).await else {
-        return;
-    };
-    let EndsAnyway { inner, record } = &guard;
-    if !record.begin() {
-        return;
-    }
-    let mut console = |line| record.print(&line);
-    let ended = inner
-        .workers
-        .run(request, &mut console, record.cancel.clone())
-        .await;
-    drop(place);
-    match ended {
-        Ok(ended) => {
-            let ending = outcome::ending(ended.outcome, &limits, &inner.config);
-            inner.finish(record, ending, Some(ended.duration));
-        }
-        Err(error) => {
-            tracing::warn!(execution_id = %record.id, %error, "no worker for an execution");
-            let reason = error.to_string().into();
-            let ending = outcome::not_run(Error::Unavailable { reason });
-            inner.finish(record, ending, None);
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use worker_protocol::{ConsoleLevel, ConsoleLine};
 
+use super::drive::EndsAnyway;
 use super::limits::Limits;
 use super::record::Ending;
 use super::reply::StoredReply;
-use super::runs::EndsAnyway;
 use super::{Error, Status, outcome};
 use crate::service::sessions::{self, Hooks, Place, Reply, Run, StatefulRun, TaskFence, Turn};
 use crate::workers::{Ended, RunRequest};

@@ -102,6 +102,12 @@ impl Sessions {
         &self.inner.figures
     }
 
+    /// How many sessions have a process here that waits, and what memory these have, in bytes.
+    pub fn warm(&self) -> (u64, u64) {
+        let warm = &self.inner.warm;
+        (warm.count() as u64, warm.bytes())
+    }
+
     /// Ends all processes of sessions; what was kept is in the cluster.
     pub async fn close(&self) {
         self.inner.tasks.close();

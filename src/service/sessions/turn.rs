@@ -6,6 +6,7 @@ use std::time::Instant;
 use cluster::node::{DiskLevel, ProposeError};
 use process_image::StateId;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 use worker_protocol::ConsoleLine;
 
 use super::commit::{Committed, Wanted};
@@ -245,7 +246,7 @@ async fn attempt(
         &mut *hooks.console,
         hooks.cancel.clone(),
     );
-    let ran = ran.await;
+    let ran = ran.instrument(tracing::info_span!("run")).await;
     let attempt = match ran {
         Ok(attempt) => attempt,
         // A process that waited may have died meanwhile: another one is opened, once.
@@ -280,7 +281,9 @@ async fn attempt(
         task: run.task.as_ref(),
     };
     let begun = Instant::now();
-    match inner.commit(wanted, hooks.unknown).await {
+    let commit = inner.commit(wanted, hooks.unknown);
+    let span = tracing::info_span!("commit", delta_bytes = bytes);
+    match commit.instrument(span).await {
         Ok(Committed::Mine(heap)) => {
             let kept = attempt.commit(StateId(heap.0));
             let ended = kept.unwrap_or_else(|_| unreachable!("it has a delta"));

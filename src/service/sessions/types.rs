@@ -59,7 +59,7 @@ impl HeapId {
     }
 
     /// As it stands in a record.
-    pub(super) fn to_record(heap: Option<Self>) -> Vec<u8> {
+    pub fn to_record(heap: Option<Self>) -> Vec<u8> {
         heap.map_or_else(Vec::new, |heap| heap.0.to_vec())
     }
 }
@@ -116,6 +116,16 @@ pub enum Target {
     Session(String),
     /// A heap: what comes of it belongs to no session.
     Heap(HeapId),
+}
+
+impl Target {
+    /// The session's name, where it is one.
+    pub fn session(&self) -> Option<&str> {
+        match self {
+            Self::Session(name) => Some(name),
+            Self::Heap(_) => None,
+        }
+    }
 }
 
 /// The task that a run is for. Serialized it is only for other nodes of the cluster.

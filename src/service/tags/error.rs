@@ -3,7 +3,7 @@ use cluster::state::{NAME_BYTES_MAX, StoreError, TAG_VALUE_BYTES_MAX};
 
 use crate::error_code::ErrorCode;
 use crate::service::cluster_code;
-use crate::service::sessions::DISK_FULL_HINT;
+use crate::service::sessions::{DISK_FULL_HINT, HeapId};
 
 /// Why a tag was not read or written.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +38,12 @@ pub enum Error {
     NotFound {
         /// The name.
         name: String,
+    },
+    /// There is no heap that it could point at.
+    #[error("there is no heap {heap}, or it is no longer kept")]
+    HeapNotFound {
+        /// The heap.
+        heap: HeapId,
     },
     /// `if_version` names another version.
     #[error("{}", mismatch(*actual))]
@@ -78,6 +84,7 @@ impl Error {
             }
             Self::ValueTooLarge { .. } => ErrorCode::TagTooLarge,
             Self::NotFound { .. } => ErrorCode::TagNotFound,
+            Self::HeapNotFound { .. } => ErrorCode::HeapNotFound,
             Self::VersionMismatch { .. } => ErrorCode::VersionMismatch,
             Self::Propose(error) => cluster_code::of_write(error, ErrorCode::TagTooLarge),
             Self::Read(error) => cluster_code::of_read(error),
@@ -98,6 +105,10 @@ impl Error {
             }
             ErrorCode::TagTooLarge => "tags are for small values: split it, or keep it elsewhere",
             ErrorCode::TagNotFound => "GET /api/tags lists the tags",
+            ErrorCode::HeapNotFound => {
+                "GET /api/sessions/{session}/log lists the heaps of a session; those that nothing \
+                 reaches go after --heap-ttl-secs"
+            }
             ErrorCode::OutcomeUnknown => {
                 "read the tag to see; a write with if_version can be repeated without doing it twice"
             }
@@ -114,6 +125,7 @@ impl Error {
             Self::Name { .. } => Some("name"),
             Self::ValueTooLarge { .. } | Self::ValueMalformed => Some("value"),
             Self::Limit { .. } => Some("limit"),
+            Self::HeapNotFound { .. } => Some("heap"),
             Self::VersionMismatch { .. } => Some("if_version"),
             _ => None,
         }

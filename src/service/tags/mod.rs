@@ -1,7 +1,9 @@
-//! Tags: names with small JSON values, the same on all nodes. Agents use them as a shared memory.
+//! Tags: names with small JSON values, the same on all nodes. Agents use them as a shared memory, and for
+//! names of heaps: a heap is kept as long as a tag points at it.
 
 mod error;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use cluster::node::{Cluster, Committed, ProposeError};
@@ -11,6 +13,7 @@ use cluster::state::{PAGE_ROWS_MAX, TAG_VALUE_BYTES_MAX, is_name};
 use serde_json::value::RawValue;
 
 pub use self::error::Error;
+use super::sessions::HeapId;
 
 /// The tags of the cluster. Cheap to clone.
 #[derive(Clone)]
@@ -25,10 +28,36 @@ pub struct Tag {
     pub name: String,
     /// Its value.
     pub value: Box<RawValue>,
+    /// The heap that it points at.
+    pub heap: Option<HeapId>,
     /// Another one after each write, larger each time.
     pub version: u64,
     /// When it was written, in milliseconds since 1970.
     pub changed_ms: u64,
+}
+
+/// What to write.
+#[derive(Clone, Debug)]
+pub struct NewTag {
+    /// Its name.
+    pub name: String,
+    /// Its value; JSON's null unless another is given.
+    pub value: Option<Arc<RawValue>>,
+    /// The heap that it points at.
+    pub heap: Option<HeapId>,
+    /// Only if the tag has this version; 0 = only if there is none.
+    pub if_version: Option<u64>,
+}
+
+/// Which tags.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Filter<'a> {
+    /// Those whose names begin so.
+    pub prefix: &'a str,
+    /// Those that point at this heap; then the names may begin as they like.
+    pub heap: Option<HeapId>,
+    /// Those behind this name.
+    pub after: Option<&'a str>,
 }
 
 /// Some tags in the order of their names.
@@ -55,31 +84,30 @@ impl Tags {
         Self { cluster }
     }
 
-    /// Writes one and gives its version: any, or only the one that has this version (0 = there is none).
+    /// Writes one and gives its version.
     ///
     /// # Errors
     /// As [`Error`] tells; only [`ProposeError::Unknown`] leaves open whether it took effect.
-    pub async fn put(
-        &self,
-        name: String,
-        value: &RawValue,
-        if_version: Option<u64>,
-        principal: &str,
-        deadline: Instant,
-    ) -> Result<u64, Error> {
+    pub async fn put(&self, new: NewTag, principal: &str, deadline: Instant) -> Result<u64, Error> {
+        let NewTag { name, heap, .. } = new;
         check(&name)?;
-        let bytes = value.get().len();
+        let value = new.value.as_ref().map_or("null", |value| value.get());
+        let bytes = value.len();
         if bytes > TAG_VALUE_BYTES_MAX {
             return Err(Error::ValueTooLarge { bytes });
         }
         let put = PutTag {
             name: name.clone(),
-            value: value.get().as_bytes().to_vec(),
-            if_version,
+            value: value.as_bytes().to_vec(),
+            if_version: new.if_version,
+            heap_id: HeapId::to_record(heap),
         };
         let kind = Kind::PutTag(put);
         let committed = self.cluster.propose(kind, principal, deadline).await?;
-        version(committed, name)
+        version(committed, || match heap {
+            Some(heap) => Error::HeapNotFound { heap },
+            None => Error::NotFound { name },
+        })
     }
 
     /// Reads one.
@@ -113,17 +141,16 @@ impl Tags {
             if_version,
         });
         let committed = self.cluster.propose(kind, principal, deadline).await?;
-        version(committed, name)
+        version(committed, || Error::NotFound { name })
     }
 
-    /// Tags whose names begin with a prefix, after one of them.
+    /// A page of tags.
     ///
     /// # Errors
     /// As [`Error`] tells.
     pub async fn list(
         &self,
-        prefix: &str,
-        after: Option<&str>,
+        filter: Filter<'_>,
         limit: usize,
         freshness: Freshness,
     ) -> Result<TagPage, Error> {
@@ -132,7 +159,11 @@ impl Tags {
             return Err(Error::Limit { given: limit, max });
         }
         self.pass(freshness).await?;
-        let page = self.cluster.state().tags(prefix, after, limit).await?;
+        let state = self.cluster.state();
+        let page = match filter.heap {
+            None => state.tags(filter.prefix, filter.after, limit).await?,
+            Some(heap) => state.heap_tags(&heap.0, filter.after, limit).await?,
+        };
         let tags = page.rows.into_iter().map(tag);
         Ok(TagPage {
             tags: tags.collect::<Result<_, _>>()?,
@@ -162,20 +193,21 @@ fn tag(record: TagRecord) -> Result<Tag, Error> {
     Ok(Tag {
         name: record.name,
         value: value.ok_or(Error::ValueMalformed)?,
+        heap: HeapId::from_bytes(&record.heap_id),
         version: record.version,
         changed_ms: record.changed_ms,
     })
 }
 
 /// What the cluster answered.
-fn version(committed: Committed, name: String) -> Result<u64, Error> {
+fn version(committed: Committed, missing: impl FnOnce() -> Error) -> Result<u64, Error> {
     match committed.reply.outcome {
         Some(Outcome::TagWritten(written)) => Ok(written.version),
         Some(Outcome::Refused(refused)) => Err(match refused.reason() {
             Reason::VersionMismatch => Error::VersionMismatch {
                 actual: refused.actual,
             },
-            Reason::NotFound => Error::NotFound { name },
+            Reason::NotFound => missing(),
             // The cluster does not know of this life of the node yet.
             Reason::StaleIncarnation => ProposeError::NotMember.into(),
             _ => Error::Refused {

@@ -35,7 +35,7 @@ pub use self::types::{
 use super::blobs::Blobs;
 use super::executions::Executions;
 use super::run::{ExecutionId, StoredReply};
-use super::sessions::{Target, TaskFence};
+use super::sessions::{HeapId, Target, TaskFence};
 use crate::config::TasksConfig;
 use crate::storage::BlobId;
 
@@ -142,11 +142,19 @@ impl Tasks {
             let json = serde_json::to_vec(&long).expect("a text and a JSON value have a JSON form");
             command.request_blob = inner.blobs.put(json, deadline).await?.0.to_vec();
         }
+        let heap = HeapId::from_bytes(&command.parent_heap);
         let kind = Kind::CreateTask(command);
         let committed = inner.cluster.propose(kind, &principal, deadline).await?;
         let made = match committed.reply.outcome {
             Some(Outcome::TaskCreated(made)) => made,
-            Some(Outcome::Refused(refused)) => return Err(self.refused(&refused, &id, "")),
+            Some(Outcome::Refused(refused)) => {
+                return Err(match (refused.reason(), heap) {
+                    (Reason::NotFound, Some(heap)) => {
+                        super::sessions::Error::HeapNotFound { heap }.into()
+                    }
+                    _ => self.refused(&refused, &id, ""),
+                });
+            }
             _ => return Err(Error::Record),
         };
         // It is read where it was made or later: this node's own state may come to it in a moment.

@@ -22,8 +22,6 @@ pub(super) struct TaskOptions {
     language: i32,
     #[serde(default)]
     limits: LimitOverrides,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    heap: Option<HeapId>,
 }
 
 /// Code and input in a blob of their own, where they are too long for the record.
@@ -45,7 +43,6 @@ pub(super) fn command(id: &TaskId, new: NewTask) -> (CreateTask, Option<LongRequ
     let options = TaskOptions {
         language: request.language.into(),
         limits: request.limits,
-        heap,
     };
     let input_bytes = request.input.as_ref().map_or(0, |input| input.get().len());
     let fits = request.code.len() <= CODE_BYTES_MAX
@@ -74,6 +71,7 @@ pub(super) fn command(id: &TaskId, new: NewTask) -> (CreateTask, Option<LongRequ
         session,
         input,
         idempotency_key: request.idempotency_key.unwrap_or_default(),
+        parent_heap: HeapId::to_record(heap),
         options: serde_json::to_vec(&options).expect("plain data has a JSON form"),
         labels: new.labels,
         failures_max: new.retries.saturating_add(1),
@@ -102,7 +100,11 @@ pub(super) fn request(
             (record.code.clone(), Some(Arc::from(input)))
         }
     };
-    let target = match (&record.session[..], options.heap) {
+    let heap = match record.parent_heap.is_empty() {
+        true => None,
+        false => Some(HeapId::from_bytes(&record.parent_heap).ok_or(Error::Record)?),
+    };
+    let target = match (&record.session[..], heap) {
         ("", None) => None,
         ("", Some(heap)) => Some(Target::Heap(heap)),
         (name, _) => Some(Target::Session(name.to_owned())),
@@ -207,6 +209,7 @@ mod tests {
             id: command.id,
             code: command.code,
             session: command.session,
+            parent_heap: command.parent_heap,
             input: command.input,
             options: command.options,
             fence: 9,

@@ -17,6 +17,7 @@ use super::figures::End;
 use super::{Error, Inner, Tasks, record};
 use crate::error_code::ErrorCode;
 use crate::service::run::{Execution, ExecutionId, Status, StoredReply, is_final};
+use crate::telemetry::Caller;
 
 /// So often the runner looks at the least: whether the lease holds is told by no change of a task.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -98,7 +99,11 @@ async fn run_loop(inner: Arc<Inner>, stop: CancellationToken, tracker: TaskTrack
         for (task, record) in given {
             running.entry(task).or_insert_with(|| {
                 let stop = stop.child_token();
-                tracker.spawn(run_one(Arc::clone(&inner), record, stop.clone()));
+                let span =
+                    tracing::info_span!("task", task_id = record.id, attempt = record.attempts,);
+                let caller = Caller::itself(&record.id);
+                let run = run_one(Arc::clone(&inner), record, stop.clone());
+                tracker.spawn(caller.follow(span, run));
                 stop
             });
         }

@@ -1,4 +1,5 @@
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use process_image::capture::{self, Child, Parent};
@@ -89,13 +90,13 @@ pub fn successor(
         .try_map(super::LineChild::into_line)
         .map_err(|error| Refused::Scan(error.into()))?;
     Ok(Successor {
-        living: Living {
+        living: Arc::new(Living {
             line,
             memory: ready.memory,
             table,
             present,
             known,
-        },
+        }),
         delta,
         encoded,
     })

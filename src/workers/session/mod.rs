@@ -14,6 +14,8 @@ mod family;
 mod refused;
 
 use std::fs::File;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -28,7 +30,7 @@ use worker_protocol::ConsoleLine;
 use super::engine::Engine;
 use super::guard::Guard;
 use super::handle::Workers;
-use super::line::{Line, LineChild};
+use super::line::{ForkingLine, Line, LineChild, News};
 use super::run::{self, Heard};
 use super::{Ended, Error, Outcome, RunRequest};
 
@@ -38,6 +40,13 @@ pub use refused::Refused;
 
 /// How long it may take to read what a run changed: a hundred times what the largest delta takes.
 const CAPTURE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a session's process may take to fork. One whose fork was killed before it took its channel
+/// hands that channel to the next fork, and is of no use any more.
+const FORK_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Before a failed fork is ordered again.
+const FORK_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// How long a fork that nobody wants any more is waited for.
 const UNDECIDED_TIMEOUT: Duration = Duration::from_secs(2);
@@ -116,7 +125,7 @@ pub enum SessionError {
     Table(#[source] process_image::TableError),
     /// The process ended, or did not do what it was told, before it was a session.
     #[error("the process did not become the image")]
-    Entry(#[source] std::io::Error),
+    Entry(#[source] io::Error),
     /// The session's process is gone: it must be opened again.
     #[error("the session's process is gone")]
     Gone,
@@ -139,7 +148,7 @@ struct Ready {
     memory: ProcessMemory,
 }
 
-type Preparing = tokio::task::JoinHandle<std::io::Result<Ready>>;
+type Preparing = tokio::task::JoinHandle<io::Result<Ready>>;
 
 /// A session with a live process.
 pub struct Session {
@@ -164,7 +173,7 @@ pub struct Attempt<'a> {
 
 /// What the session becomes when a run is kept.
 struct Successor {
-    living: Living,
+    living: Arc<Living>,
     delta: Delta,
     encoded: Vec<u8>,
 }
@@ -324,10 +333,10 @@ impl Session {
         for _ in 0..ATTEMPTS_MAX {
             self.prepare();
             let next = self.next.take().expect("just prepared");
-            if let Ok(Ok(ready)) = next.await
-                && !ready.child.get().child.is_closed()
-            {
-                return Ok(ready);
+            match next.await {
+                Ok(Ok(ready)) if !ready.child.get().child.is_closed() => return Ok(ready),
+                Ok(Err(error)) if error.kind() == io::ErrorKind::TimedOut => break,
+                _ => {}
             }
         }
         Err(SessionError::Gone)
@@ -361,14 +370,35 @@ impl Session {
 
 /// Orders a fork that waits for a frame. It is never done before the process was read: a fork makes all
 /// pages shared again.
-fn fork_ahead(living: &Living, workers: &Workers) -> Preparing {
+fn fork_ahead(living: &Arc<Living>, workers: &Workers) -> Preparing {
+    let living = living.clone();
     let ordered = living.line.get().fork_line(None);
     let supply = workers.supply().clone();
     tokio::spawn(async move {
-        let child = Guard::new(ordered?.ready().await?, supply);
+        let forked = forked(living.line.get(), ordered?);
+        let child = tokio::time::timeout(FORK_TIMEOUT, forked).await??;
+        let child = Guard::new(child, supply);
         let memory = ProcessMemory::open(child.process().pid().as_raw_nonzero().get() as u32)?;
         Ok(Ready { child, memory })
     })
+}
+
+/// The fork that was ordered; it is ordered again as long as the kernel has no place for it.
+async fn forked(line: &Line, ordered: ForkingLine) -> io::Result<LineChild> {
+    let mut ready = pin!(ordered.ready());
+    loop {
+        tokio::select! {
+            biased;
+            child = &mut ready => return child,
+            news = line.news() => match news {
+                News::ForkFailed(_) => {
+                    tokio::time::sleep(FORK_RETRY_DELAY).await;
+                    line.order()?;
+                }
+                News::Ended => return Err(io::ErrorKind::UnexpectedEof.into()),
+            },
+        }
+    }
 }
 
 impl Attempt<'_> {
@@ -406,7 +436,7 @@ impl Attempt<'_> {
             successor,
         } = self;
         let successor = successor?;
-        session.living = Arc::new(successor.living);
+        session.living = successor.living;
         session.next = session.undecided.take();
         session.state = state;
         if let Some(shadow) = &mut session.shadow {

@@ -13,4 +13,5 @@ mod load;
 mod operations;
 mod recover;
 mod tags;
+mod traces;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! A bucket keeps everything: what is lost is a node's directory, and nothing else.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use reqwest::StatusCode;
 use rustix::process::Signal;
@@ -137,12 +138,12 @@ async fn a_bucket_that_fails_loses_nothing() {
     server.refuse(2);
     run(&node_1, "s", LARGE).await;
     // A slow one is waited for.
-    server.hold(true);
+    server.hold(Some("/blobs/"));
     let code = LARGE.replace("var big", "var more");
     let slow = run(&node_1, "s", &code);
     let until_held = async {
         wait_until("a blob to be held up", async || server.hit() > 2).await;
-        server.hold(false);
+        server.hold(None);
     };
     tokio::join!(slow, until_held);
     // One that goes on is: the run is not kept, and the session stands where it stood.
@@ -252,4 +253,48 @@ async fn what_deploy_watches_is_told() {
         }
         assert!(names > 10, "{file} asks for {names} names");
     }
+}
+
+/// With `--s3-durability commit` what a caller was told is in the bucket, not only what a period ago was.
+#[tokio::test(flavor = "multi_thread")]
+async fn with_commit_nothing_that_was_told_is_lost() {
+    let objects = tempfile::tempdir().expect("a directory");
+    let server = S3Server::start(objects.path()).await;
+    let first = tempfile::tempdir().expect("a directory");
+    let flags = ["--s3-durability", "commit", "--s3-archive-ms", "3600000"];
+    let node_1 = node(&server, first.path(), &flags).await;
+    for _ in 0..20 {
+        run(&node_1, "s", "globalThis.n = (globalThis.n ?? 0) + 1").await;
+    }
+    let put = async |value: u32| {
+        let put = reqwest::Client::new().put(node_1.url("/api/tags/t"));
+        let put = put.json(&json!({"value": value})).send().await;
+        put.expect("an answer").status()
+    };
+    // An answer waits for the bucket, and nobody but the caller does.
+    server.hold(Some("/archive/"));
+    let hit = server.hit();
+    let told = AtomicBool::new(false);
+    let held = async {
+        let status = put(1).await;
+        told.store(true, Ordering::Relaxed);
+        status
+    };
+    let release = async {
+        wait_until("the log to be held up", async || server.hit() > hit).await;
+        assert!(!told.load(Ordering::Relaxed), "told before it was kept");
+        assert_eq!(get(&node_1, "/api/tags/t?local=true").await.1["value"], 1);
+        server.hold(None);
+    };
+    let (status, ()) = tokio::join!(held, release);
+    assert_eq!(status, StatusCode::OK);
+    assert_eq!(said(&node_1, "s", "n").await, "20");
+    node_1.signal(Signal::KILL);
+    node_1.ended().await;
+    drop(first);
+
+    let second = tempfile::tempdir().expect("a directory");
+    let node_2 = node(&server, second.path(), &flags).await;
+    assert_eq!(said(&node_2, "s", "n").await, "20");
+    assert_eq!(get(&node_2, "/api/tags/t").await.1["value"], 1);
 }

@@ -152,3 +152,100 @@ async fn a_session_that_nobody_uses_goes() {
     .await;
     assert_eq!(get(&node, "/api/sessions/busy").await.0, 200);
 }
+
+/// A tag holds a heap as a session does; so does a task the heap that it made, and the one that it is to run in.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_heap_stays_as_long_as_a_tag_or_a_task_has_it() {
+    let flags = ["--heap-ttl-secs", "2", "--blob-check-secs", "1"];
+    let node = Node::start(&flags).await;
+    let client = reqwest::Client::new();
+    let put = async |tag: &str, body: Value| {
+        let request = client
+            .put(node.url(&format!("/api/tags/{tag}")))
+            .json(&body);
+        let reply = request.send().await.expect("an answer");
+        (
+            reply.status().as_u16(),
+            reply.json::<Value>().await.expect("JSON"),
+        )
+    };
+    let mut heaps = Vec::new();
+    for code in ["let n = 1; n", "n = 2", "n = 3", "n = 4"] {
+        heaps.push(run(&node, "main", code).await["heap"].clone());
+    }
+    let (status, _) = put("good", json!({"heap": heaps[1]})).await;
+    assert_eq!(status, 200);
+    let (status, problem) = put("bad", json!({"heap": "0".repeat(64)})).await;
+    assert_eq!((status, &problem["code"]), (404, &json!("heap_not_found")));
+    let listed = async |heap: &Value| {
+        let heap = heap.as_str().expect("a heap").to_owned();
+        get(&node, &format!("/api/tags?heap={heap}")).await.1["tags"].clone()
+    };
+    assert_eq!(listed(&heaps[1]).await[0]["name"], "good");
+    assert_eq!(listed(&heaps[0]).await, json!([]));
+    // One task that waits for an hour in the last heap, and one that has made a heap.
+    let waits = json!({"code": "n", "heap": heaps[3], "delay_ms": 3_600_000});
+    let (status, waits) = post(&node, "/api/tasks", waits).await;
+    assert_eq!(status, 201, "{waits}");
+    let makes = json!({"code": "n *= 10", "heap": heaps[0]});
+    let made = post(&node, "/api/tasks", makes).await.1;
+    let made = format!("/api/tasks/{}", made["task_id"].as_str().expect("an id"));
+    let (_, ended) = get(&node, &format!("{made}?wait=30")).await;
+    assert_eq!(ended["status"], "succeeded", "{ended}");
+    let (status, _) = post(
+        &node,
+        "/api/tasks",
+        json!({"code": "1", "heap": "0".repeat(64)}),
+    )
+    .await;
+    assert_eq!(status, 404);
+    let delete = async |path: &str| {
+        let reply = client
+            .delete(node.url(path))
+            .send()
+            .await
+            .expect("an answer");
+        assert!(reply.status().is_success(), "{path}");
+    };
+    let look = async |heap: &Value| {
+        let heap = heap.as_str().expect("a heap").to_owned();
+        get(&node, &format!("/api/sessions/other/log?from={heap}"))
+            .await
+            .0
+    };
+    assert_eq!(run(&node, "other", "1").await["result"], 1);
+    delete("/api/sessions/main").await;
+    // Longer than loose heaps are kept, and the collector has been there: a branch of now goes.
+    let witness = node
+        .exec(json!({"code": "n + 1", "heap": heaps[0]}))
+        .await
+        .1["heap"]
+        .clone();
+    wait_until("the end of a loose heap", async || {
+        look(&witness).await == 404
+    })
+    .await;
+    for heap in &heaps {
+        assert_eq!(look(heap).await, 200, "{heap}");
+    }
+    assert_eq!(look(&ended["heap"]).await, 200);
+    // Another tag, another heap: the first is left.
+    let (status, _) = put("good", json!({"value": "x", "heap": heaps[0]})).await;
+    assert_eq!(status, 200);
+    assert_eq!(listed(&heaps[1]).await, json!([]));
+    let id = waits["task_id"].as_str().expect("an id");
+    assert_eq!(
+        post(&node, &format!("/api/tasks/{id}/cancel"), json!({}))
+            .await
+            .0,
+        200
+    );
+    wait_until("the end of what no tag and no task has", async || {
+        look(&heaps[3]).await == 404 && look(&heaps[1]).await == 404
+    })
+    .await;
+    assert_eq!(look(&heaps[0]).await, 200);
+    delete(&made).await;
+    delete("/api/tags/good").await;
+    wait_until("the end of the rest", async || look(&heaps[0]).await == 404).await;
+}

@@ -36,7 +36,7 @@ pub struct Faults {
     /// so many answers break off in the middle of their bodies,
     cut: AtomicU32,
     /// and those for blobs wait until this is over.
-    held: watch::Sender<bool>,
+    held: watch::Sender<Option<&'static str>>,
     hit: AtomicU32,
 }
 
@@ -85,9 +85,9 @@ impl S3Server {
         self.faults.cut.store(answers, Ordering::SeqCst);
     }
 
-    /// Requests for blobs wait from now on, or go on.
-    pub fn hold(&self, held: bool) {
-        self.faults.held.send_replace(held);
+    /// Requests whose path has this part wait from now on; with none, all go on.
+    pub fn hold(&self, part: Option<&'static str>) {
+        self.faults.held.send_replace(part);
     }
 
     /// How many requests were hurt.
@@ -131,9 +131,13 @@ async fn answer(
             .is_ok()
     };
     let mut held = faults.held.subscribe();
-    if *held.borrow_and_update() && request.uri().path().contains("/blobs/") {
+    let path = request.uri().path();
+    if held
+        .borrow_and_update()
+        .is_some_and(|part| path.contains(part))
+    {
         faults.hit.fetch_add(1, Ordering::SeqCst);
-        let ended = held.wait_for(|held| !held).await;
+        let ended = held.wait_for(Option::is_none).await;
         ended.expect("the server has the sender");
     }
     if one_less(&faults.refuse) {

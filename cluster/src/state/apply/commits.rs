@@ -62,14 +62,15 @@ pub(super) fn commit<V: View>(
     context.principal.clone_into(&mut session.principal);
     rows.put(key, &session)?;
     let heap_id = command.heap_id.clone();
-    finish_task(rows, context, &command)?;
     if known.is_some() {
         // It was there: the session comes to it from elsewhere.
         garbage::hold(rows, &heap_id)?;
         garbage::release(rows, &command.parent, context.time_ms)?;
     }
     // Else the session has left the parent, and the new heap has come to it: its count is as it was.
+    let finish = finish_of(&command);
     record(rows, context, command, known, 1)?;
+    finish_task(rows, context, finish, &heap_id)?;
     Ok(committed(heap_id, Vec::new(), false))
 }
 
@@ -95,29 +96,38 @@ fn branch<V: View>(
     let known: Option<CommitRecord> = rows.record(&table::commit(&command.heap_id))?;
     if let Some(known) = known {
         require(known.parent == command.parent, Reason::Exists)?;
+        finish_task(rows, context, finish_of(&command), &command.heap_id)?;
         return Ok(committed(command.heap_id, known.reply, true));
     }
     idempotency::remember(rows, context, &request, &command.heap_id)?;
     let heap_id = command.heap_id.clone();
-    finish_task(rows, context, &command)?;
     garbage::hold(rows, &command.parent)?;
+    let finish = finish_of(&command);
     record(rows, context, command, None, 0)?;
+    finish_task(rows, context, finish, &heap_id)?;
     Ok(committed(heap_id, Vec::new(), false))
 }
 
-/// Ends the task that the run was for: its effect and its result are kept together, or neither is.
-fn finish_task<V: View>(
-    rows: &mut Transaction<V>,
-    context: &Context<'_>,
-    command: &proto::CommitHeap,
-) -> Result<(), Stop> {
-    let Some(mut finish) = command.finish_task.clone() else {
-        return Ok(());
-    };
+/// The end of the task that the run was for.
+fn finish_of(command: &proto::CommitHeap) -> Option<proto::FinishTask> {
+    let mut finish = command.finish_task.clone()?;
     if finish.report.is_empty() && finish.report_blob.is_empty() {
         finish.report.clone_from(&command.reply);
     }
-    match tasks::finish(rows, context, finish, &command.heap_id) {
+    Some(finish)
+}
+
+/// Ends that task: its effect and its result are kept together, or neither is.
+fn finish_task<V: View>(
+    rows: &mut Transaction<V>,
+    context: &Context<'_>,
+    finish: Option<proto::FinishTask>,
+    heap_id: &[u8],
+) -> Result<(), Stop> {
+    let Some(finish) = finish else {
+        return Ok(());
+    };
+    match tasks::finish(rows, context, finish, heap_id) {
         Ok(_) => Ok(()),
         Err(Stop::Refused(refused)) => match refused.reason() {
             Reason::Fenced | Reason::NotFound | Reason::WrongState => {

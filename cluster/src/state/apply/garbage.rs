@@ -1,6 +1,7 @@
 //! Garbage: heaps that nothing reaches, and blobs that nothing names.
 //!
-//! A commit counts the sessions that stand at it and the commits that begin with it. One that has none is
+//! A commit counts the sessions that stand at it, the commits that begin with it, the tags that point at it
+//! and the tasks that made it or are to run in it. One that has none is
 //! *loose*, and is in a table by the time since when. Its end makes its parent loose, as old as it was itself;
 //! so a long chain goes in as many commands as it takes, each of them bounded, and nothing is ever searched.
 //!

@@ -182,7 +182,7 @@ fn dispatch<V: View>(
         Kind::RemoveNode(command) => nodes::remove(rows, &command),
         Kind::SetSetting(command) => settings::set(rows, context, command),
         Kind::PutTag(command) => tags::put(rows, context, command),
-        Kind::DeleteTag(command) => tags::delete(rows, &command),
+        Kind::DeleteTag(command) => tags::delete(rows, context, &command),
         Kind::PutEngine(command) => engines::put(rows, context, command),
         Kind::SetEngineState(command) => engines::set_state(rows, &command),
         Kind::PutBlob(command) => blobs::put(rows, context, command),

@@ -33,7 +33,7 @@ pub(super) fn fire<V: View>(
         fence: context.index,
         ..before.clone()
     };
-    update(rows, &before, &next)?;
+    update(rows, context, &before, &next)?;
     if command.task_id.is_empty() {
         return Ok(done());
     }

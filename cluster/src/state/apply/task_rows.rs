@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::{Context, Stop};
-use super::{StoreError, Transaction, View, blobs};
+use super::StoreError;
+use super::{Context, Stop, Transaction, View, blobs, garbage};
 use crate::proto::{TaskCounts, TaskRecord, TaskState};
 use crate::state::table;
 
@@ -37,10 +37,8 @@ fn place(task: &TaskRecord) -> Bytes {
 }
 
 /// Writes a new task.
-pub(super) fn insert<V: View>(
-    rows: &mut Transaction<V>,
-    record: &TaskRecord,
-) -> Result<(), StoreError> {
+pub(super) fn insert<V: View>(rows: &mut Transaction<V>, record: &TaskRecord) -> Result<(), Stop> {
+    garbage::hold(rows, &record.parent_heap)?;
     let mut counts = counts(rows)?;
     *count(&mut counts, record.state()) += 1;
     rows.put(table::task_counts(), &counts)?;
@@ -49,12 +47,13 @@ pub(super) fn insert<V: View>(
         Bytes::new(),
     )?;
     rows.put_bytes(place(record), Bytes::new())?;
-    rows.put(table::task(&record.id), record)
+    Ok(rows.put(table::task(&record.id), record)?)
 }
 
 /// Writes what a task is now.
 pub(super) fn update<V: View>(
     rows: &mut Transaction<V>,
+    context: &Context<'_>,
     before: &TaskRecord,
     record: &TaskRecord,
 ) -> Result<(), StoreError> {
@@ -65,12 +64,15 @@ pub(super) fn update<V: View>(
         *count(&mut counts, record.state()) += 1;
         rows.put(table::task_counts(), &counts)?;
     }
+    if is_live(before.state()) && !is_live(record.state()) {
+        garbage::release(rows, &record.parent_heap, context.time_ms)?;
+    }
     rows.delete(&place(before))?;
     rows.put_bytes(place(record), Bytes::new())?;
     rows.put(table::task(&record.id), record)
 }
 
-/// Removes a task, and names its blobs once less.
+/// Removes a task that has ended, and names its blobs and its heap once less.
 pub(super) fn remove<V: View>(
     rows: &mut Transaction<V>,
     context: &Context<'_>,
@@ -85,5 +87,5 @@ pub(super) fn remove<V: View>(
     rows.delete(&table::task(&record.id))?;
     blobs::unrefer(rows, context, &record.request_blob)?;
     blobs::unrefer(rows, context, &record.report_blob)?;
-    Ok(())
+    Ok(garbage::release(rows, &record.heap_id, context.time_ms)?)
 }

@@ -5,6 +5,7 @@
 //! | CreateTask | the idempotency key made one | that one, or KEY_REUSED |
 //! | | one of the id | the same: replayed; another: EXISTS |
 //! | | as many have not ended as the command allows | FULL |
+//! | | no commit of the heap that it runs in | NOT_FOUND |
 //! | | else | queued; with times, scheduled |
 //! | AssignTask | queued, or running at a node whose life is over; attempts are left | running; the fence is the log index |
 //! | | no attempts left, or another state | WRONG_STATE |
@@ -19,11 +20,13 @@
 //! An attempt that did not succeed: failed when it is the `last`, or one error more than the task may have;
 //! dead when no attempts are left; else queued again. One that was lost is no error of the task's own.
 //!
+//! The heap that a task runs in is kept until it has ended, the one that it made as long as the task is.
+//!
 //! A node that is down has any number of tasks, so NodeDown touches none: the leader assigns them anew one
 //! by one, or finishes with their fences those that have no attempts left.
 
 use super::task_rows::{counts, insert, is_live, remove, update};
-use super::{Context, Outcome, Stop, Transaction, View, blobs, done, idempotency, limits};
+use super::{Context, Outcome, Stop, Transaction, View, blobs, done, garbage, idempotency, limits};
 use super::{nodes, refuse, refuse_as, require};
 use crate::proto::{self, Reason, TaskRecord, TaskState};
 use crate::state::table;
@@ -73,6 +76,7 @@ pub(super) fn create<V: View>(
         && limits::text(&command.cron)
         && limits::text(&command.time_zone)
         && limits::text(&command.session)
+        && command.parent_heap.len() <= limits::ID_BYTES_MAX
         && command.input.len() <= limits::TASK_INPUT_BYTES_MAX
         && limits::attempts(command.attempts_max)
         && limits::text(&command.idempotency_key)
@@ -90,6 +94,7 @@ pub(super) fn create<V: View>(
     if let Some(known) = rows.record::<TaskRecord>(&table::task(&command.id))? {
         let same = known.code == command.code
             && known.session == command.session
+            && known.parent_heap == command.parent_heap
             && known.input == command.input
             && known.request_blob == command.request_blob
             && known.options == command.options
@@ -131,6 +136,7 @@ pub(super) fn create<V: View>(
         cron: command.cron,
         time_zone: command.time_zone,
         late_ms_max: command.late_ms_max,
+        parent_heap: command.parent_heap,
         ..TaskRecord::default()
     };
     insert(rows, &record)?;
@@ -163,7 +169,7 @@ pub(super) fn assign<V: View>(
         started_ms: context.time_ms,
         ..before.clone()
     };
-    update(rows, &before, &record)?;
+    update(rows, context, &before, &record)?;
     Ok(Outcome::TaskAssigned(proto::TaskAssigned {
         fence: record.fence,
     }))
@@ -201,6 +207,7 @@ pub(super) fn finish<V: View>(
     // What an earlier attempt said is said no more.
     blobs::refer(rows, &command.report_blob)?;
     blobs::unrefer(rows, context, &before.report_blob)?;
+    garbage::hold(rows, heap_id)?;
     let record = TaskRecord {
         state: state.into(),
         report: command.report,
@@ -211,7 +218,7 @@ pub(super) fn finish<V: View>(
         changed_ms: context.time_ms,
         ..before.clone()
     };
-    update(rows, &before, &record)?;
+    update(rows, context, &before, &record)?;
     Ok(done())
 }
 
@@ -244,7 +251,7 @@ pub(super) fn cancel<V: View>(
         changed_ms: context.time_ms,
         ..before.clone()
     };
-    update(rows, &before, &record)?;
+    update(rows, context, &before, &record)?;
     Ok(done())
 }
 

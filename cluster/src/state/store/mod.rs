@@ -5,6 +5,7 @@
 //! syncs before it takes the next. sled's own flush does not sync, and it reuses its segments as if it did.
 
 mod base;
+mod compact;
 mod control;
 mod directory;
 mod error;
@@ -16,13 +17,14 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::thread;
 
 use bytes::Bytes;
 use openraft::EntryPayload;
 
 pub(super) use self::base::{Base, Header};
+pub use self::compact::Compacted;
 use self::control::Control;
 pub(super) use self::control::Pause;
 use self::directory::Directory;
@@ -45,6 +47,8 @@ pub(super) struct Store {
     overlay_bytes_max: usize,
     merge_bytes: usize,
     disk_bytes: AtomicU64,
+    /// Held by whoever puts another database in force.
+    replacing: Mutex<()>,
 }
 
 fn read(layers: &RwLock<Layers>) -> RwLockReadGuard<'_, Layers> {
@@ -119,6 +123,7 @@ impl Store {
             overlay_bytes_max,
             merge_bytes,
             disk_bytes,
+            replacing: Mutex::new(()),
         });
         let merging = merge::Merging {
             store: Arc::downgrade(&store),
@@ -274,15 +279,9 @@ impl Store {
         meta: &SnapshotMeta,
         snapshot: SnapshotReader,
     ) -> Result<(), StoreError> {
+        let _replacing = self.replacing();
         let pause = Pause::begin(self)?;
-        let number = self.directory.create_next()?;
-        let opened = Base::open(&self.directory.database(number));
-        let (base, _) = opened.map_err(|error| match error {
-            OpenError::Store(error) => error,
-            _ => StoreError::Stopped,
-        })?;
-        // Whatever goes wrong from here on, the new directory is left over and goes.
-        base.retire();
+        let (number, base) = self.next_base()?;
         let header = fill(&base, meta, snapshot)?;
         self.directory.switch(number)?;
         base.keep();
@@ -295,6 +294,24 @@ impl Store {
         drop(pause);
         self.control.changed(false);
         Ok(())
+    }
+
+    fn replacing(&self) -> MutexGuard<'_, ()> {
+        self.replacing
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty database that is not in force. Unless it is kept, it goes with its last user.
+    fn next_base(&self) -> Result<(u64, Base), StoreError> {
+        let number = self.directory.create_next()?;
+        let opened = Base::open(&self.directory.database(number));
+        let (base, _) = opened.map_err(|error| match error {
+            OpenError::Store(error) => error,
+            _ => StoreError::Stopped,
+        })?;
+        base.retire();
+        Ok((number, base))
     }
 
     /// Computes the hash anew from what is on disk.

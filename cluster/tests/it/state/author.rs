@@ -90,7 +90,7 @@ fn hash(number: u64) -> Vec<u8> {
     vec![number as u8 + 1; 32]
 }
 
-fn id(number: u64) -> Vec<u8> {
+pub fn id(number: u64) -> Vec<u8> {
     vec![number as u8 + 1; 16]
 }
 
@@ -133,6 +133,7 @@ pub fn prelude() -> Vec<Kind> {
             name: "tag".to_owned(),
             value: b"{\"a\":1}".to_vec(),
             if_version: Some(0),
+            heap_id: Vec::new(),
         }),
         Kind::PutEngine(proto::PutEngine {
             id: engine(),
@@ -249,6 +250,16 @@ pub fn prelude() -> Vec<Kind> {
             before_ms: 1,
             keep_max: 1,
             limit: 10,
+        }),
+        Kind::PutTag(proto::PutTag {
+            name: "heap".to_owned(),
+            value: b"null".to_vec(),
+            if_version: None,
+            heap_id: id(3),
+        }),
+        Kind::CreateTask(proto::CreateTask {
+            parent_heap: id(3),
+            ..create(4)
         }),
     ]
 }
@@ -392,7 +403,17 @@ fn draw(draws: &mut Draws) -> Kind {
             session_id: id(few),
             if_heap: draws.once_in(2).then(|| id(1 + draws.below(7))),
         }),
-        12 => Kind::CreateTask(create(few)),
+        12 => Kind::CreateTask(proto::CreateTask {
+            parent_heap: match draws.once_in(2) {
+                true => id(1 + draws.below(7)),
+                false => Vec::new(),
+            },
+            ..create(few)
+        }),
+        27 => Kind::CommitHeap(proto::CommitHeap {
+            finish_task: Some(finish(few, draws.below(100))),
+            ..branch(1 + draws.below(20), draws.below(7))
+        }),
         13 => Kind::AssignTask(proto::AssignTask {
             id: format!("task-{few}"),
             node,
@@ -450,6 +471,10 @@ fn draw(draws: &mut Draws) -> Kind {
                 name: tag,
                 value: draws.bytes(length as usize),
                 if_version,
+                heap_id: match draws.once_in(2) {
+                    true => id(1 + draws.below(7)),
+                    false => Vec::new(),
+                },
             })
         }
     }

@@ -2,6 +2,7 @@
 
 pub mod author;
 mod golden;
+mod references;
 mod replicas;
 pub mod stage;
 mod tasks;

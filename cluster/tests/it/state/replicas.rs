@@ -1,10 +1,13 @@
 //! The same log gives the same state, however it is cut into batches, and whatever is between them:
 //! restarts with and without what waits for the disk, snapshots taken, snapshots installed.
 
+use cluster::command::Command;
+use cluster::proto::{self, command::Kind};
 use cluster::state::Table;
+use cluster::types::{Entry, EntryPayload};
 use proptest::prelude::*;
 
-use super::author::{Author, prelude};
+use super::author::{Author, log_id, prelude};
 use super::stage::Stage;
 
 /// What happens to a replica between two batches.
@@ -15,6 +18,8 @@ enum Event {
         flushed: bool,
     },
     TakeSnapshot,
+    /// The state is written anew, and entries are applied meanwhile.
+    Compact(u64),
     /// The leader is ahead by so many entries and sends its whole state.
     Install(u64),
 }
@@ -24,6 +29,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         6 => (1_u64..60).prop_map(Event::Apply),
         1 => any::<bool>().prop_map(|flushed| Event::Reopen { flushed }),
         1 => Just(Event::TakeSnapshot),
+        1 => (0_u64..60).prop_map(Event::Compact),
         1 => (1_u64..80).prop_map(Event::Install),
     ];
     proptest::collection::vec(event, 1..16)
@@ -53,6 +59,14 @@ async fn replay(author: Author, events: &[Event]) {
                 );
             }
             Event::TakeSnapshot => drop(replica.snapshot().await),
+            Event::Compact(count) => {
+                let reader = replica.reader.clone();
+                let (compacted, ()) = tokio::join!(
+                    reader.compact(),
+                    replica.apply(author.entries(next..next + count))
+                );
+                compacted.expect("there is room");
+            }
             Event::Install(ahead) => {
                 let from = reference.next();
                 reference
@@ -107,5 +121,68 @@ async fn the_log_of_the_tests_fills_every_table() {
     {
         let rows = counts.get(&table.number()).copied().unwrap_or(0);
         assert!(rows > 0, "{table:?} is empty: {counts:?}");
+    }
+}
+
+/// What was deleted gives its room back, also when the process dies right after.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_compacted_state_is_small_and_the_same() {
+    let directory = tempfile::tempdir().expect("there is room");
+    let mut stage = Stage::open(directory.path()).expect("it opens");
+    let put = |index: u64, value: Vec<u8>| {
+        let kind = Kind::PutTag(proto::PutTag {
+            name: format!("tag-{}", index % 2000),
+            value,
+            ..proto::PutTag::default()
+        });
+        entry(index, kind)
+    };
+    let large = (0..4000).map(|index| put(index, vec![index as u8; 30_000]));
+    stage.apply(large.collect()).await;
+    let gone = (4000..5990).map(|index| {
+        let name = format!("tag-{}", index % 2000);
+        entry(
+            index,
+            Kind::DeleteTag(proto::DeleteTag {
+                name,
+                if_version: None,
+            }),
+        )
+    });
+    stage.apply(gone.collect()).await;
+    stage.reader.flush().await.expect("the disk works");
+    let (hash, before) = (stage.hash(), stage.reader.state_bytes());
+    let compacted = stage.reader.compact().await.expect("there is room");
+    println!("{before} bytes before, {} after", compacted.after_bytes);
+    assert_eq!(compacted.before_bytes, before);
+    assert!(compacted.after_bytes < before / 2, "{compacted:?}");
+    assert_eq!(stage.reader.state_bytes(), compacted.after_bytes);
+    assert_eq!(stage.hash(), hash);
+    let stage = stage.reopened(directory.path(), false).await;
+    assert_eq!(stage.hash(), hash);
+    assert_eq!(
+        stage.reader.scan_hash().await.expect("the disk works").1,
+        hash
+    );
+    let page = stage
+        .reader
+        .tags("", None, 1000)
+        .await
+        .expect("the disk works");
+    assert_eq!(page.rows.len(), 10);
+    let databases = std::fs::read_dir(directory.path().join("state")).expect("there");
+    let databases = databases.flatten().filter(|entry| entry.path().is_dir());
+    assert_eq!(databases.count(), 1, "the old one is gone");
+}
+
+fn entry(index: u64, kind: Kind) -> Entry {
+    let command = proto::Command {
+        time_ms: 1,
+        kind: Some(kind),
+        ..proto::Command::default()
+    };
+    Entry {
+        log_id: log_id(index),
+        payload: EntryPayload::Normal(Command::encode(&command)),
     }
 }

@@ -4,14 +4,18 @@ mod programs;
 mod rules;
 mod twins;
 
+use std::os::fd::AsFd;
 use std::time::Duration;
 
-use super::{Origin, Refused, Session, StateLimits};
+use super::{Origin, Refused, Session, SessionError, StateLimits};
+use crate::workers::child::Forking;
+use crate::workers::line::LineSockets;
 use crate::workers::{
     Engine, Language, Options, Outcome, RunLimits, RunRequest, SandboxMode, Workers,
 };
 use process_image::StateId;
 use tokio_util::sync::CancellationToken;
+use worker_protocol::Role;
 
 /// The bounds of a run in these tests.
 pub fn run_limits() -> RunLimits {
@@ -176,5 +180,30 @@ async fn an_image_is_entered_elsewhere() {
         "'resumed'"
     );
     moved.close().await;
+    workers.shutdown().await;
+}
+
+/// A fork that is killed before it took its channel leaves it to the next one: the process says so in
+/// time, instead of waiting for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_whose_fork_died_early_is_gone() {
+    let workers = workers().await;
+    let mut session = Session::open(&workers, Origin::Base, StateLimits::default())
+        .await
+        .expect("a session");
+    keep(&mut session, "var n = 1").await;
+    // The fork that is ordered already has its own channel.
+    let ready = session.take_ready().await.expect("a fork");
+    let (_dead, channel) = Forking::pair().expect("a channel");
+    let (_sockets, [handoff, orders]) = LineSockets::pair().expect("sockets");
+    let descriptors = [channel.as_fd(), handoff.as_fd(), orders.as_fd()];
+    let line = session.living.line.get();
+    line.hand(Role::Line, &descriptors).expect("handed over");
+    drop(ready);
+    let refused = session
+        .run(request("n"), &mut |_| {}, CancellationToken::new())
+        .await
+        .err();
+    assert!(matches!(refused, Some(SessionError::Gone)), "{refused:?}");
     workers.shutdown().await;
 }

@@ -450,6 +450,7 @@ async fn rule_18_a_process_that_nobody_asked_for_is_killed() {
     keep(&mut session, "var n = 1").await;
     // As if the process had forked by itself: the node does not wait for this one.
     let rogue = session.living.line.get().fork_line(None).expect("ordered");
+    rogue.is_ready().await;
     let (refused, _) = refuse(&mut session, "n = 2").await;
     assert!(matches!(refused, Refused::Family), "{refused:?}");
     drop(rogue);

@@ -15,6 +15,8 @@ pub struct BackupConfig {
     pub period: Duration,
     /// How many are kept; the oldest goes first.
     pub count: usize,
+    /// They share their blobs.
+    pub incremental: bool,
 }
 
 impl BackupConfig {
@@ -25,19 +27,27 @@ impl BackupConfig {
         let count = settings.backup_count.unwrap_or(7);
         Range("backup-count", 1, 10_000, "backups").check(number(count))?;
         let Some(directory) = settings.backup_dir.clone() else {
-            let said = settings.backup_secs.is_some() || settings.backup_count.is_some();
-            return match said {
-                true => Err(Error::Needs {
-                    flag: "backup-secs and --backup-count",
+            let needs = [
+                ("backup-secs", settings.backup_secs.is_some()),
+                ("backup-count", settings.backup_count.is_some()),
+                (
+                    "backup-incremental",
+                    settings.backup_incremental == Some(true),
+                ),
+            ];
+            return match needs.into_iter().find(|(_, said)| *said) {
+                Some((flag, _)) => Err(Error::Needs {
+                    flag,
                     other: "backup-dir",
                 }),
-                false => Ok(None),
+                None => Ok(None),
             };
         };
         Ok(Some(Self {
             directory,
             period: Duration::from_secs(secs),
             count,
+            incremental: settings.backup_incremental.unwrap_or(false),
         }))
     }
 }

@@ -171,6 +171,16 @@ settings! {
     /// How many are kept; the oldest goes first [default: 7]
     #[arg(long, value_name = "N", help_heading = "Storage")]
     backup_count: usize,
+    /// They have their blobs in common, in `blobs` beside them: each takes only what is new
+    #[arg(
+        long,
+        value_name = "BOOL",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "true",
+        help_heading = "Storage"
+    )]
+    backup_incremental: bool,
 
     /// Run code without sessions: a request that names one is refused
     #[arg(

@@ -7,6 +7,7 @@ use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
 
 use crate::service::backup::{Backups, Error};
+use crate::storage::BlobId;
 
 /// The service of one node.
 pub struct BackupService {
@@ -26,9 +27,15 @@ impl Backup for BackupService {
 
     async fn save(
         &self,
-        _: Request<SaveBackupRequest>,
+        request: Request<SaveBackupRequest>,
     ) -> Result<Response<Self::SaveStream>, Status> {
-        let pieces = self.backups.save().map(|piece| match piece {
+        let have = request.into_inner().have;
+        let (hashes, rest) = have.as_chunks::<32>();
+        if !rest.is_empty() {
+            return Err(Status::invalid_argument("a hash has 32 bytes"));
+        }
+        let have = hashes.iter().map(|hash| BlobId(*hash)).collect();
+        let pieces = self.backups.save(have).map(|piece| match piece {
             Ok(data) => Ok(SaveBackupReply { data }),
             Err(error) => {
                 tracing::warn!(%error, "a backup ends early");

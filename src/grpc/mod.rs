@@ -51,7 +51,10 @@ pub fn routes(
         sessions.clone(),
     )))
     .add_service(TagsServer::new(TagsService::new(tags.clone())))
-    .add_service(BackupServer::new(BackupService::new(backups.clone())))
+    .add_service(
+        BackupServer::new(BackupService::new(backups.clone()))
+            .max_decoding_message_size(MESSAGE_BYTES_MAX),
+    )
     .add_service(BlobsServer::new(BlobsService::new(blobs.clone())))
     .add_service(
         ForwardServer::new(ForwardService::new(executions.clone()))

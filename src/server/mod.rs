@@ -1,6 +1,7 @@
 //! The only wiring: listeners, workers, services and front ends, from start to stop.
 
 mod blobs;
+mod certificates;
 mod cluster;
 mod home;
 mod listener;
@@ -119,6 +120,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         ready: ready.clone(),
     };
     let lease = config.cluster.lease;
+    let credentials = cluster.peers().credentials().clone();
+    let certificates = tokio::spawn(certificates::follow(credentials));
     let mut follow = tokio::spawn(cluster::follow(
         cluster.clone(),
         runs.clone(),
@@ -166,6 +169,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
         }
     };
     follow.abort();
+    certificates.abort();
     let delays = failed.is_none() && !on_streams && !config.stop_delay.is_zero();
     if delays {
         // Balancers see it first, and what they have sent already is taken.

@@ -125,7 +125,11 @@ impl LocalBlobs {
         counted.await.expect("reading a directory does not panic")
     }
 
-    fn list_blocking(&self) -> Result<Vec<Stored>, BlobError> {
+    /// All that are here.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn list_blocking(&self) -> Result<Vec<Stored>, BlobError> {
         let mut found = Vec::new();
         let entries = fs::read_dir(&self.directory).map_err(at(&self.directory))?;
         for entry in entries
@@ -153,7 +157,11 @@ impl LocalBlobs {
         Ok(found)
     }
 
-    fn remove_blocking(&self, id: &BlobId) -> Result<(), BlobError> {
+    /// Removes one; one that is not here is no error.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn remove_blocking(&self, id: &BlobId) -> Result<(), BlobError> {
         let path = self.path(id);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path)(error)),

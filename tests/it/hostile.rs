@@ -5,6 +5,73 @@ use serde_json::{Value, json};
 
 use super::server::{TestServer, wait_until};
 
+/// What can't end by itself.
+pub const ENDLESS: &[&str] = &[
+    "for (;;);",
+    "for (;;) await 0",
+    "const f = () => Promise.resolve().then(f); f()",
+    "const f = () => queueMicrotask(f); f()",
+    "const f = () => setTimeout(f); f()",
+    "/^(a+)+$/.test('a'.repeat(60) + 'b')",
+    "try { for (;;); } finally { for (;;); }",
+    "for (;;) try { (function f() { f() })() } catch {}",
+    "for (;;) console.log('x')",
+    "({ toJSON() { for (;;); } })",
+];
+
+/// Ways to use up memory, with how that ends.
+pub const MEMORY: &[(&str, &str, &str)] = &[
+    ("new Array(1e9).fill(0)", "out_of_memory", "heap_limit"),
+    (
+        "const all = []; for (let s = 'x'; ; s = s.length < 1e6 ? s + s : s) all.push(s.split(''))",
+        "out_of_memory",
+        "heap_limit",
+    ),
+    ("let s = 'x'; for (;;) s += s", "failed", "script_error"),
+    (
+        "let s = 'x'; for (;;) { s += s; s.charCodeAt(0) }",
+        "out_of_memory",
+        "heap_limit",
+    ),
+    (
+        "const m = new Map(); for (let i = 0; ; i++) m.set(i, {i})",
+        "out_of_memory",
+        "heap_limit",
+    ),
+    (
+        "new ArrayBuffer(2 * 2 ** 30)",
+        "out_of_memory",
+        "array_buffer_limit",
+    ),
+    (
+        "const m = new WebAssembly.Memory({initial: 1}); for (;;) { const n = m.grow(256); \
+             new Uint8Array(m.buffer, n * 65536).fill(1) }",
+        "out_of_memory",
+        "memory_limit",
+    ),
+];
+
+/// What throws while the result is rendered.
+pub const RESULTS: &[&str] = &[
+    "({ get a() { throw new RangeError('seen') } })",
+    "({ toJSON() { throw 1 } })",
+    "new Proxy({}, { ownKeys() { throw 1 }, get() { throw 2 }, getPrototypeOf() { throw 3 } })",
+    "const r = Proxy.revocable({}, {}); r.revoke(); r.proxy",
+    "Object.prototype.then = 5; Object.prototype.toJSON = () => 'p'; ({a: 1})",
+    "class A { get [Symbol.toStringTag]() { throw 1 } } new A",
+    "globalThis.JSON = null; globalThis.Object = null; globalThis.String = null; ({a: 1})",
+    "delete globalThis.console; [1]",
+];
+
+/// Hostile values that are thrown.
+pub const THROWN: &[&str] = &[
+    "throw { get message() { throw 1 }, get stack() { for (;;); }, get name() { throw 2 } }",
+    "throw new Proxy({}, { get() { throw 1 } })",
+    "Promise.reject(null)",
+    "const e = new Error('x'); Object.defineProperty(e, 'stack', { get() { throw 1 } }); throw e",
+    "throw Symbol('s')",
+];
+
 async fn assert_serves(server: &TestServer) {
     assert_eq!(server.run("1 + 2").await["result"], 3);
 }
@@ -13,18 +80,7 @@ async fn assert_serves(server: &TestServer) {
 #[tokio::test(flavor = "multi_thread")]
 async fn endless_code_is_timed_out() {
     let server = TestServer::start(&[]);
-    for code in [
-        "for (;;);",
-        "for (;;) await 0",
-        "const f = () => Promise.resolve().then(f); f()",
-        "const f = () => queueMicrotask(f); f()",
-        "const f = () => setTimeout(f); f()",
-        "/^(a+)+$/.test('a'.repeat(60) + 'b')",
-        "try { for (;;); } finally { for (;;); }",
-        "for (;;) try { (function f() { f() })() } catch {}",
-        "for (;;) console.log('x')",
-        "({ toJSON() { for (;;); } })",
-    ] {
+    for code in ENDLESS {
         let got = server.exec(json!({"code": code, "timeout_ms": 300})).await;
         assert_eq!(got["status"], "timed_out", "{code}: {}", got["error"]);
         assert_eq!(got["error"]["code"], "timeout");
@@ -36,36 +92,7 @@ async fn endless_code_is_timed_out() {
 #[tokio::test(flavor = "multi_thread")]
 async fn memory_runs_out() {
     let server = TestServer::start(&[]);
-    for (code, status, error) in [
-        ("new Array(1e9).fill(0)", "out_of_memory", "heap_limit"),
-        (
-            "const all = []; for (let s = 'x'; ; s = s.length < 1e6 ? s + s : s) all.push(s.split(''))",
-            "out_of_memory",
-            "heap_limit",
-        ),
-        ("let s = 'x'; for (;;) s += s", "failed", "script_error"),
-        (
-            "let s = 'x'; for (;;) { s += s; s.charCodeAt(0) }",
-            "out_of_memory",
-            "heap_limit",
-        ),
-        (
-            "const m = new Map(); for (let i = 0; ; i++) m.set(i, {i})",
-            "out_of_memory",
-            "heap_limit",
-        ),
-        (
-            "new ArrayBuffer(2 * 2 ** 30)",
-            "out_of_memory",
-            "array_buffer_limit",
-        ),
-        (
-            "const m = new WebAssembly.Memory({initial: 1}); for (;;) { const n = m.grow(256); \
-             new Uint8Array(m.buffer, n * 65536).fill(1) }",
-            "out_of_memory",
-            "memory_limit",
-        ),
-    ] {
+    for (code, status, error) in MEMORY {
         let got = server.run(code).await;
         assert_eq!(
             (&got["status"], &got["error"]["code"]),
@@ -177,16 +204,7 @@ async fn a_flood_of_output() {
 #[tokio::test(flavor = "multi_thread")]
 async fn hostile_results() {
     let server = TestServer::start(&[]);
-    for code in [
-        "({ get a() { throw new RangeError('seen') } })",
-        "({ toJSON() { throw 1 } })",
-        "new Proxy({}, { ownKeys() { throw 1 }, get() { throw 2 }, getPrototypeOf() { throw 3 } })",
-        "const r = Proxy.revocable({}, {}); r.revoke(); r.proxy",
-        "Object.prototype.then = 5; Object.prototype.toJSON = () => 'p'; ({a: 1})",
-        "class A { get [Symbol.toStringTag]() { throw 1 } } new A",
-        "globalThis.JSON = null; globalThis.Object = null; globalThis.String = null; ({a: 1})",
-        "delete globalThis.console; [1]",
-    ] {
+    for code in RESULTS {
         let got = server.run(code).await;
         assert!(
             got["status"] == "completed" || got["status"] == "failed",
@@ -195,13 +213,7 @@ async fn hostile_results() {
         assert_serves(&server).await;
     }
     // Hostile values are thrown too.
-    for code in [
-        "throw { get message() { throw 1 }, get stack() { for (;;); }, get name() { throw 2 } }",
-        "throw new Proxy({}, { get() { throw 1 } })",
-        "Promise.reject(null)",
-        "const e = new Error('x'); Object.defineProperty(e, 'stack', { get() { throw 1 } }); throw e",
-        "throw Symbol('s')",
-    ] {
+    for code in THROWN {
         let got = server
             .exec(json!({"code": code, "timeout_ms": 2_000}))
             .await;

@@ -12,9 +12,11 @@ use tower::Service;
 
 use super::credentials::Credentials;
 use super::gate::{CLUSTER, FROM, TO, TOKEN};
+use super::handshake::Connector;
 use super::identity::Identity;
 use super::limits::{
     CONNECT_TIMEOUT, CONNECTION_WINDOW_BYTES, FRAME_BYTES_MAX, STREAM_WINDOW_BYTES,
+    TLS_HANDSHAKE_TIMEOUT,
 };
 
 /// What a connection is for. Each purpose has its own, so that none waits behind the bytes of another.
@@ -58,12 +60,10 @@ pub enum AddressError {
         address: String,
     },
     /// The host can't be checked against a certificate.
-    #[error("{address:?} can't be reached with TLS")]
+    #[error("{address:?} can't be reached with TLS: no certificate names such a host")]
     Tls {
         /// What was given.
         address: String,
-        /// What the TLS library says.
-        source: tonic::transport::Error,
     },
 }
 
@@ -137,13 +137,8 @@ pub(super) fn open(
     if authority.port_u16().is_none() || authority.host().is_empty() || address.contains('@') {
         return Err(malformed());
     }
-    let scheme = if credentials.has_tls() {
-        "https"
-    } else {
-        "http"
-    };
     let (ping_period, ping_timeout) = purpose.ping();
-    let mut endpoint = Endpoint::from_shared(format!("{scheme}://{authority}"))
+    let endpoint = Endpoint::from_shared(format!("http://{authority}"))
         .map_err(|_| malformed())?
         .connect_timeout(CONNECT_TIMEOUT)
         .tcp_nodelay(true)
@@ -153,15 +148,17 @@ pub(super) fn open(
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .max_frame_size(FRAME_BYTES_MAX);
-    if let Some(tls) = credentials.tls() {
-        endpoint = endpoint
-            .tls_config(tls.client())
-            .map_err(|source| AddressError::Tls {
-                address: address.to_owned(),
-                source,
-            })?;
-    }
-    Ok(endpoint.connect_lazy())
+    let Some(tls) = credentials.tls() else {
+        return Ok(endpoint.connect_lazy());
+    };
+    let connector = Connector::to(tls, authority.as_str(), authority.host());
+    let connector = connector.ok_or_else(|| AddressError::Tls {
+        address: address.to_owned(),
+    })?;
+    // Each handshake takes the certificates as they are then, so the connector does it, not tonic.
+    Ok(endpoint
+        .connect_timeout(CONNECT_TIMEOUT + TLS_HANDSHAKE_TIMEOUT)
+        .connect_with_connector_lazy(connector))
 }
 
 impl Service<Request<Body>> for PeerChannel {

@@ -48,6 +48,14 @@ impl Credentials {
         }
     }
 
+    /// Reads the certificates again; tells whether they are others. It blocks for a moment.
+    ///
+    /// # Errors
+    /// They are missing, or don't fit each other: those of before stay in force.
+    pub fn reload(&self) -> Result<bool, TlsError> {
+        self.tls.as_ref().map_or(Ok(false), Tls::reload)
+    }
+
     /// Whether connections are encrypted.
     pub fn has_tls(&self) -> bool {
         self.tls.is_some()

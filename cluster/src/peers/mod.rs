@@ -8,6 +8,7 @@ mod channel;
 mod connection;
 mod credentials;
 mod gate;
+mod handshake;
 mod identity;
 mod limits;
 mod listen;

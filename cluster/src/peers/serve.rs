@@ -13,11 +13,13 @@ use tonic::transport::server::Connected;
 
 use super::credentials::Credentials;
 use super::gate::Gate;
+use super::handshake::accept;
 use super::limits::{
     CONNECTION_WINDOW_BYTES, CONNECTIONS_MAX, FRAME_BYTES_MAX, SERVER_PING_PERIOD,
     SERVER_PING_TIMEOUT, STREAM_WINDOW_BYTES, STREAMS_MAX,
 };
 use super::listen::{Accept, LocalSocket, connections};
+use super::tls::Tls;
 
 /// Where requests come in.
 #[derive(Default)]
@@ -39,7 +41,7 @@ pub struct ServeError(#[from] tonic::transport::Error);
 /// after `grace` is cut. Streams of Raft never end by themselves, so there is always something to cut.
 ///
 /// # Errors
-/// TLS can't be set up, which loading the credentials has tried before.
+/// A listener fails for good.
 pub async fn serve(
     listeners: Listeners,
     routes: Routes,
@@ -49,20 +51,16 @@ pub async fn serve(
     grace: Duration,
 ) -> Result<(), ServeError> {
     let cut = CancellationToken::new();
-    let mut cluster_server = server();
-    if let Some(tls) = credentials.tls() {
-        cluster_server = cluster_server.tls_config(tls.server())?;
-    }
     let local_gate = gate.without_token();
     let cluster = run(
-        cluster_server,
         listeners.cluster,
+        credentials.tls().cloned(),
         routes.clone(),
         gate,
         &stop,
         &cut,
     );
-    let local = run(server(), listeners.local, routes, local_gate, &stop, &cut);
+    let local = run(listeners.local, None, routes, local_gate, &stop, &cut);
     let both = async { tokio::try_join!(cluster, local).map(|_| ()) };
     let mut both = std::pin::pin!(both);
     tokio::select! {
@@ -89,8 +87,8 @@ fn server() -> Server {
 }
 
 async fn run<L>(
-    server: Server,
     listener: Option<L>,
+    tls: Option<Tls>,
     routes: Routes,
     gate: Gate,
     stop: &CancellationToken,
@@ -105,9 +103,17 @@ where
     };
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     let incoming = connections(listener, places, cut.clone());
-    server
-        .layer(gate)
-        .serve_with_incoming_shutdown(routes, incoming, stop.cancelled())
-        .await?;
+    let server = server().layer(gate);
+    match tls {
+        None => {
+            let served = server.serve_with_incoming_shutdown(routes, incoming, stop.cancelled());
+            served.await?;
+        }
+        Some(tls) => {
+            let incoming = accept(tls, incoming);
+            let served = server.serve_with_incoming_shutdown(routes, incoming, stop.cancelled());
+            served.await?;
+        }
+    }
     Ok(())
 }

@@ -1,16 +1,23 @@
-//! Certificates of the node and of those it believes.
+//! Certificates of the node and of those it believes. They are read again when their files change: who connects
+//! from then on sees the new ones, and what is connected already stays so.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use rustls::client::WebPkiServerVerifier;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Server, ServerTlsConfig};
-
-use super::limits::TLS_HANDSHAKE_TIMEOUT;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio::sync::watch;
 
 /// Largest file that is read as a certificate or key, in bytes.
 const FILE_BYTES_MAX: u64 = 1 << 20;
+/// What is spoken inside.
+const HTTP_2: &[u8] = b"h2";
 
 /// Where the certificates are, all in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,34 +53,38 @@ pub enum TlsError {
     },
     /// They are no certificates or keys, or don't belong together.
     #[error(
-        "the CA in {}, the certificate in {} and the key in {} can't be used together: {}",
-        files.ca.display(), files.cert.display(), files.key.display(), chain(source)
+        "the CA in {}, the certificate in {} and the key in {} can't be used together: {source}",
+        files.ca.display(), files.cert.display(), files.key.display()
     )]
     Unusable {
         /// Which.
         files: Box<TlsFiles>,
         /// What the TLS library says.
-        source: tonic::transport::Error,
+        source: Box<dyn std::error::Error + Send + Sync>,
     },
 }
 
-// tonic's own text is only "transport error".
-fn chain(error: &tonic::transport::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+/// What both ends of a connection show and check. Cheap to clone; all clones are one.
+#[derive(Clone)]
+pub(super) struct Tls(Arc<Inner>);
+
+struct Inner {
+    files: TlsFiles,
+    loaded: watch::Sender<Loaded>,
 }
 
-/// What both ends of a connection show and check.
-#[derive(Clone)]
-pub(super) struct Tls {
-    server: ServerTlsConfig,
-    client: ClientTlsConfig,
+struct Loaded {
+    texts: Texts,
+    server: Arc<ServerConfig>,
+    client: Arc<ClientConfig>,
+}
+
+/// What is in the files.
+#[derive(PartialEq, Eq)]
+struct Texts {
+    ca: Vec<u8>,
+    cert: Vec<u8>,
+    key: Vec<u8>,
 }
 
 impl Tls {
@@ -83,38 +94,82 @@ impl Tls {
             // An error means that another thread was faster.
             let _ = aws_lc_rs::default_provider().install_default();
         }
-        let ca = Certificate::from_pem(read(&files.ca)?);
-        let identity = Identity::from_pem(read(&files.cert)?, read(&files.key)?);
-        let server = ServerTlsConfig::new()
-            .identity(identity.clone())
-            .client_ca_root(ca.clone())
-            .timeout(TLS_HANDSHAKE_TIMEOUT);
-        let mut client = ClientTlsConfig::new()
-            .ca_certificate(ca)
-            .identity(identity)
-            .timeout(TLS_HANDSHAKE_TIMEOUT);
-        if let Some(domain) = &files.domain {
-            client = client.domain_name(domain);
+        let loaded = Texts::read(files)?.load(files)?;
+        Ok(Self(Arc::new(Inner {
+            files: files.clone(),
+            loaded: watch::Sender::new(loaded),
+        })))
+    }
+
+    /// Reads the files again; tells whether they are others. When they don't fit, all stays as it is.
+    pub(super) fn reload(&self) -> Result<bool, TlsError> {
+        let texts = Texts::read(&self.0.files)?;
+        if self.0.loaded.borrow().texts == texts {
+            return Ok(false);
         }
-        let unusable = |source| TlsError::Unusable {
-            files: Box::new(files.clone()),
-            source,
-        };
-        Server::builder()
-            .tls_config(server.clone())
-            .map_err(unusable)?;
-        Endpoint::from_static("https://localhost")
-            .tls_config(client.clone())
-            .map_err(unusable)?;
-        Ok(Self { server, client })
+        let loaded = texts.load(&self.0.files)?;
+        self.0.loaded.send_replace(loaded);
+        Ok(true)
     }
 
-    pub(super) fn server(&self) -> ServerTlsConfig {
-        self.server.clone()
+    pub(super) fn server(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.loaded.borrow().server)
     }
 
-    pub(super) fn client(&self) -> ClientTlsConfig {
-        self.client.clone()
+    pub(super) fn client(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0.loaded.borrow().client)
+    }
+
+    /// The name that a node's certificate has to carry, where it is not the host of its address.
+    pub(super) fn domain(&self) -> Option<&str> {
+        self.0.files.domain.as_deref()
+    }
+}
+
+impl Texts {
+    fn read(files: &TlsFiles) -> Result<Self, TlsError> {
+        Ok(Self {
+            ca: read(&files.ca)?,
+            cert: read(&files.cert)?,
+            key: read(&files.key)?,
+        })
+    }
+
+    fn load(self, files: &TlsFiles) -> Result<Loaded, TlsError> {
+        match self.configs() {
+            Ok((server, client)) => Ok(Loaded {
+                texts: self,
+                server: Arc::new(server),
+                client: Arc::new(client),
+            }),
+            Err(source) => Err(TlsError::Unusable {
+                files: Box::new(files.clone()),
+                source,
+            }),
+        }
+    }
+
+    fn configs(
+        &self,
+    ) -> Result<(ServerConfig, ClientConfig), Box<dyn std::error::Error + Send + Sync>> {
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(&self.ca) {
+            roots.add(certificate?)?;
+        }
+        let roots = Arc::new(roots);
+        let chain: Vec<_> = CertificateDer::pem_slice_iter(&self.cert).collect::<Result<_, _>>()?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key)?;
+        let operators = WebPkiClientVerifier::builder(Arc::clone(&roots)).build()?;
+        let mut server = ServerConfig::builder()
+            .with_client_cert_verifier(operators)
+            .with_single_cert(chain.clone(), key.clone_key())?;
+        let nodes = WebPkiServerVerifier::builder(roots).build()?;
+        let mut client = ClientConfig::builder()
+            .with_webpki_verifier(nodes)
+            .with_client_auth_cert(chain, key)?;
+        server.alpn_protocols = vec![HTTP_2.to_vec()];
+        client.alpn_protocols = vec![HTTP_2.to_vec()];
+        Ok((server, client))
     }
 }
 

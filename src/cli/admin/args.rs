@@ -274,8 +274,14 @@ pub enum MembersCommand {
 pub enum BackupCommand {
     /// Write a new one, of a cluster that runs
     Save {
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
+        #[arg(value_name = "FILE", required_unless_present = "into")]
+        file: Option<PathBuf>,
+        /// Beside others in this directory, which have their blobs in common: only what is new is taken
+        #[arg(long, value_name = "DIRECTORY", conflicts_with = "file")]
+        into: Option<PathBuf>,
+        /// Then keep so many there, the newest
+        #[arg(long, value_name = "N", requires = "into", value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
+        keep: Option<usize>,
     },
     /// Read all of one, and tell what it holds; ends with 1 when it is damaged
     Verify {

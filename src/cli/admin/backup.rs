@@ -3,11 +3,15 @@
 use std::fs::File;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use cluster::proto::SaveBackupRequest;
+use bytes::Bytes;
 use cluster::proto::backup_client::BackupClient;
+use cluster::proto::{SaveBackupReply, SaveBackupRequest};
+use futures::Stream;
 use serde::Serialize;
+use tokio::task::spawn_blocking;
 use tonic::Status;
 
 use super::args::Form;
@@ -15,7 +19,7 @@ use super::connection::Connection;
 use super::error::{AdminError, Verdict, verdict};
 use super::print::print;
 use crate::cli::Exit;
-use crate::service::backup::{self, Summary, Target};
+use crate::service::backup::{self, Repository, Summary, Target};
 
 /// A node that gives nothing for so long is given up.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
@@ -71,6 +75,82 @@ struct Restored<'a> {
     state_hash: String,
 }
 
+/// Why nothing was taken: by the node, or here.
+enum NotTaken {
+    Node(Status),
+    Here(backup::Error),
+}
+
+impl From<backup::Error> for NotTaken {
+    fn from(error: backup::Error) -> Self {
+        Self::Here(error)
+    }
+}
+
+/// Takes one beside those that are in a directory, without the blobs that they have, and reads all of it again.
+pub async fn save_into(
+    connection: &Connection,
+    form: Form,
+    directory: &Path,
+    keep: Option<usize>,
+) -> Result<Exit, AdminError> {
+    let wanted = directory.to_owned();
+    let opened = spawn_blocking(move || Repository::open(&wanted)).await;
+    let repository = opened.expect("opening a directory does not panic");
+    let repository = Arc::new(repository.map_err(|error| refused(&error))?);
+    let have = repository.have().await.map_err(|error| refused(&error))?;
+    let have: Vec<u8> = have.iter().flat_map(|blob| blob.0).collect();
+    let mut last = String::new();
+    for channel in connection.channels() {
+        let request = SaveBackupRequest { have: have.clone() };
+        let mut client = BackupClient::new(channel);
+        let path = match client.save(request).await {
+            Ok(pieces) => repository.take(pieces_of(pieces.into_inner())).await,
+            Err(status) => Err(NotTaken::Node(status)),
+        };
+        match path {
+            Ok(path) => {
+                let (repository, read) = (Arc::clone(&repository), path.clone());
+                let kept = spawn_blocking(move || {
+                    let summary = repository.verify(&read)?;
+                    if let Some(count) = keep {
+                        repository.prune(count)?;
+                    }
+                    Ok(summary)
+                });
+                let summary = kept.await.expect("verifying does not panic");
+                let summary = summary.map_err(|error| refused(&error))?;
+                print(form, &Backup::new(&path, summary), Backup::text)?;
+                return Ok(Exit::Completed);
+            }
+            Err(NotTaken::Here(error)) => return Err(refused(&error)),
+            Err(NotTaken::Node(status)) => match verdict(&status) {
+                Verdict::Final(error) => return Err(error),
+                Verdict::Again => status.message().clone_into(&mut last),
+            },
+        }
+    }
+    Err(connection.no_answer(last))
+}
+
+fn pieces_of(
+    pieces: tonic::Streaming<SaveBackupReply>,
+) -> impl Stream<Item = Result<Bytes, NotTaken>> {
+    futures::stream::unfold(Some(pieces), async |pieces| {
+        let mut pieces = pieces?;
+        match tokio::time::timeout(SILENCE_MAX, pieces.message()).await {
+            Ok(Ok(Some(piece))) => Some((Ok(Bytes::from(piece.data)), Some(pieces))),
+            Ok(Ok(None)) => None,
+            Ok(Err(status)) => Some((Err(NotTaken::Node(status)), None)),
+            Err(_) => Some((Err(NotTaken::Node(silent())), None)),
+        }
+    })
+}
+
+fn silent() -> Status {
+    Status::deadline_exceeded("the node gives nothing any more")
+}
+
 /// Takes one from the first endpoint that gives it, and reads it again.
 pub async fn save(connection: &Connection, form: Form, file: &Path) -> Result<Exit, AdminError> {
     let unwritable = |source| AdminError::File {
@@ -83,11 +163,13 @@ pub async fn save(connection: &Connection, form: Form, file: &Path) -> Result<Ex
         let mut made = made.map_err(unwritable)?;
         let mut client = BackupClient::new(channel);
         let taken = async {
-            let mut pieces = client.save(SaveBackupRequest {}).await?.into_inner();
+            let mut pieces = client
+                .save(SaveBackupRequest::default())
+                .await?
+                .into_inner();
             loop {
                 let next = tokio::time::timeout(SILENCE_MAX, pieces.message()).await;
-                let silent = |_| Status::deadline_exceeded("the node gives nothing any more");
-                match next.map_err(silent)?? {
+                match next.map_err(|_| silent())?? {
                     Some(piece) => made.write_all(&piece.data)?,
                     None => return Ok::<_, Status>(()),
                 }
@@ -112,7 +194,7 @@ pub async fn save(connection: &Connection, form: Form, file: &Path) -> Result<Ex
 /// Reads all of one.
 pub async fn verify(form: Form, file: &Path) -> Result<Exit, AdminError> {
     let path = file.to_owned();
-    let verified = tokio::task::spawn_blocking(move || backup::verify(&path)).await;
+    let verified = spawn_blocking(move || backup::verify(&path)).await;
     let summary = verified.expect("verifying does not panic");
     let summary = summary.map_err(|error| refused(&error))?;
     print(form, &Backup::new(file, summary), Backup::text)?;

@@ -108,8 +108,12 @@ async fn run(args: &AdminArgs) -> Result<Exit, AdminError> {
         }
         AdminCommand::Hash { scan } => maintenance::hash(&connection, form, *scan).await,
         AdminCommand::Backup {
-            command: BackupCommand::Save { file },
-        } => backup::save(&connection, form, file).await,
+            command: BackupCommand::Save { file, into, keep },
+        } => match (into, file) {
+            (Some(directory), _) => backup::save_into(&connection, form, directory, *keep).await,
+            (None, Some(file)) => backup::save(&connection, form, file).await,
+            (None, None) => unreachable!("one of them is required"),
+        },
         AdminCommand::Backup { .. } | AdminCommand::UnsafeRecover(_) | AdminCommand::Log(_) => {
             unreachable!("done without a connection")
         }

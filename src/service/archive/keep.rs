@@ -14,6 +14,8 @@ use super::keys::{self, Kept};
 use super::{Error, Figures, Pace};
 use crate::storage::{Bucket, Claim};
 
+/// How soon a node that has begun to lead keeps what callers wait for.
+const LOOK: Duration = Duration::from_millis(100);
 /// How often the claim is renewed.
 pub(super) const BEAT: Duration = Duration::from_secs(5);
 /// Entries of one object, in bytes, about.
@@ -141,8 +143,8 @@ impl Keeper {
     /// Waits for an entry that is not in the bucket yet.
     async fn more(&self) {
         let Some(end) = self.lead.as_ref().and_then(|lead| lead.end) else {
-            // The next beat finds out whether this node leads by then.
-            return std::future::pending().await;
+            // It does not lead, or did not when it was looked at last.
+            return tokio::time::sleep(LOOK).await;
         };
         let state = self.cluster.state();
         while !state.wait_applied(end + 1, Instant::now() + BEAT).await {}

@@ -31,6 +31,14 @@ pub enum Error {
         /// The blob.
         id: BlobId,
     },
+    /// A blob that lies beside the backup is not there, or damaged.
+    #[error("the backup needs {}, which is missing or damaged", path.display())]
+    Beside {
+        /// The blob.
+        id: BlobId,
+        /// Where it should be.
+        path: PathBuf,
+    },
     /// No cluster came of it.
     #[error(transparent)]
     Restore(#[from] RestoreError),

@@ -10,7 +10,7 @@ use cluster::proto::backup_record::Record;
 use cluster::proto::{BackupHeader, BackupRecord};
 use cluster::state::{SnapshotFile, SnapshotWriter};
 
-use super::Error;
+use super::{BLOBS, Error};
 use crate::record_file::{Decoder, FileError};
 use crate::storage::BlobId;
 
@@ -19,7 +19,7 @@ pub(super) const MAGIC: [u8; 8] = *b"mcpv8bak";
 pub(super) const PIECE_BYTES: usize = 1 << 20;
 
 /// A piece, and what is around it.
-const RECORD_BYTES_MAX: usize = PIECE_BYTES + 4096;
+pub(super) const RECORD_BYTES_MAX: usize = PIECE_BYTES + 4096;
 
 /// What a backup holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,8 +76,11 @@ pub(super) fn read(
     take(Part::State(Box::new((state, contents))))?;
     while let Some(Record::Blob(blob)) = record {
         let size = usize::try_from(blob.size).map_err(|_| FileError::Damaged)?;
-        let mut bytes = Vec::new();
         record = records.next()?;
+        let mut bytes = match blob.beside {
+            true => beside(path, &blob.hash)?,
+            false => Vec::new(),
+        };
         while let Some(Record::Data(data)) = record {
             if bytes.len() + data.len() > size {
                 return Err(FileError::Damaged.into());
@@ -103,6 +106,37 @@ pub(super) fn read(
         Some(hash) => {
             let id = BlobId::try_from(&hash[..]).map_err(|_| FileError::Damaged)?;
             Err(Error::Incomplete { id })
+        }
+    }
+}
+
+/// A blob that lies beside a backup.
+fn beside(backup: &Path, hash: &[u8]) -> Result<Vec<u8>, Error> {
+    let id = BlobId::try_from(hash).map_err(|_| FileError::Damaged)?;
+    let name = id.to_string();
+    let directory = backup.parent().unwrap_or(Path::new("."));
+    let path = directory.join(BLOBS).join(&name[..2]).join(&name);
+    match std::fs::read(&path) {
+        Ok(bytes) if BlobId::of(&bytes) == id => Ok(bytes),
+        Ok(_) => Err(Error::Beside { id, path }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(Error::Beside { id, path })
+        }
+        Err(source) => Err(Error::Io { path, source }),
+    }
+}
+
+/// The names of a backup's blobs, without a look at them.
+pub(super) fn names(path: &Path) -> Result<Vec<BlobId>, Error> {
+    let mut records = Records::open(path)?;
+    let mut names = Vec::new();
+    loop {
+        match records.next()? {
+            Some(Record::Blob(blob)) => {
+                names.push(BlobId::try_from(&blob.hash[..]).map_err(|_| FileError::Damaged)?);
+            }
+            Some(Record::End(_)) => return Ok(names),
+            _ => {}
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The whole cluster as one file, and a cluster from it.
+//! The whole cluster as one file, or as one of several that share their blobs, and a cluster from it.
 //!
 //! A backup is a snapshot of the state with the blobs that it names. It is taken from a cluster that runs: the state
 //! is the one at an index of the log, and blobs never change.
@@ -6,10 +6,12 @@
 mod error;
 mod file;
 mod recover;
+mod repository;
 mod restore;
 mod save;
 mod schedule;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -20,10 +22,14 @@ use tokio_stream::wrappers::ReceiverStream;
 pub use self::error::Error;
 pub use self::file::{Summary, verify};
 pub use self::recover::{Recovered, recover};
+pub use self::repository::Repository;
 pub use self::restore::{Target, restore};
 pub use self::schedule::Schedule;
 use super::blobs::Blobs;
+use crate::storage::BlobId;
 
+/// Where blobs lie beside backups.
+const BLOBS: &str = "blobs";
 /// Pieces that wait for whoever writes them.
 const PIECES_WAITING: usize = 4;
 
@@ -46,14 +52,15 @@ impl Backups {
         }
     }
 
-    /// The bytes of a backup as of now. The last piece is an error when it is not whole.
-    pub fn save(&self) -> ReceiverStream<Result<Bytes, Error>> {
+    /// The bytes of a backup as of now, without the blobs that there are already. The last piece is an error when it
+    /// is not whole.
+    pub fn save(&self, have: BTreeSet<BlobId>) -> ReceiverStream<Result<Bytes, Error>> {
         let (out, pieces) = mpsc::channel(PIECES_WAITING);
         let backups = self.clone();
         // It ends when nobody takes its pieces any more.
         tokio::spawn(async move {
             let _place = backups.taking.lock().await;
-            if let Err(error) = save::save(&backups, &out).await {
+            if let Err(error) = save::save(&backups, &have, &out).await {
                 // Who is gone is told nothing.
                 let _ = out.send(Err(error)).await;
             }

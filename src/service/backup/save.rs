@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -16,7 +17,11 @@ use crate::storage::BlobId;
 type Out = mpsc::Sender<Result<Bytes, Error>>;
 
 /// Sends a backup piece by piece; it stops early when nobody listens.
-pub(super) async fn save(backups: &Backups, out: &Out) -> Result<(), Error> {
+pub(super) async fn save(
+    backups: &Backups,
+    have: &BTreeSet<BlobId>,
+    out: &Out,
+) -> Result<(), Error> {
     let cluster_id = backups.cluster.cluster_id().ok_or(Error::NotMember)?;
     let (index, file) = backups.cluster.state().export().await?;
     let read = file.clone();
@@ -59,14 +64,19 @@ pub(super) async fn save(backups: &Backups, out: &Out) -> Result<(), Error> {
             let fault = cluster::state::SnapshotFault::Row;
             Error::State(fault.into())
         })?;
-        let bytes = backups.blobs.get(id).await?;
+        let beside = have.contains(&id);
         let blob = BackupBlob {
             hash: record.hash,
             size: record.size,
+            beside,
         };
         if !writer.write(Record::Blob(blob)).await {
             return Ok(());
         }
+        if beside {
+            continue;
+        }
+        let bytes = backups.blobs.get(id).await?;
         for start in (0..bytes.len()).step_by(PIECE_BYTES) {
             let data = bytes.slice(start..bytes.len().min(start + PIECE_BYTES));
             if !writer.write(Record::Data(data)).await {

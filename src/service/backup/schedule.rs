@@ -1,14 +1,15 @@
 //! Backups that are taken by themselves.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use futures::StreamExt as _;
 use tokio::io::AsyncWriteExt as _;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backups, Error};
+use super::{Backups, Error, Repository};
 use crate::config::BackupConfig;
 
 /// Takes backups while this node leads.
@@ -62,6 +63,9 @@ async fn take(backups: &Backups, keep: &BackupConfig) -> Result<PathBuf, Error> 
         move |source| Error::Io { path, source }
     };
     let directory = &keep.directory;
+    if keep.incremental {
+        return take_in(backups, directory, keep.count).await;
+    }
     tokio::fs::create_dir_all(directory)
         .await
         .map_err(at(directory))?;
@@ -72,7 +76,7 @@ async fn take(backups: &Backups, keep: &BackupConfig) -> Result<PathBuf, Error> 
     let mut file = tokio::fs::File::create(&unfinished)
         .await
         .map_err(at(&unfinished))?;
-    let mut pieces = backups.save();
+    let mut pieces = backups.save(BTreeSet::new());
     while let Some(piece) = pieces.next().await {
         file.write_all(&piece?).await.map_err(at(&unfinished))?;
     }
@@ -83,6 +87,18 @@ async fn take(backups: &Backups, keep: &BackupConfig) -> Result<PathBuf, Error> 
     remove_oldest(directory, keep.count)
         .await
         .map_err(at(directory))?;
+    Ok(path)
+}
+
+/// What earlier ones have is not taken again.
+async fn take_in(backups: &Backups, directory: &Path, count: usize) -> Result<PathBuf, Error> {
+    let directory = directory.to_owned();
+    let opened = spawn_blocking(move || Repository::open(&directory)).await;
+    let repository = opened.expect("opening a directory does not panic")?;
+    let have = repository.have().await?;
+    let path = repository.take(backups.save(have)).await?;
+    let pruned = spawn_blocking(move || repository.prune(count)).await;
+    pruned.expect("removing files does not panic")?;
     Ok(path)
 }
 

@@ -166,3 +166,98 @@ async fn a_backup_with_a_fault_is_refused_and_one_is_taken_by_itself() {
     let told = offline(&["restore", text(&file), text(&into)]).await;
     assert_eq!(told.code, Some(0), "{told:?}");
 }
+
+/// The second takes only what is new, and is whole all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backups_in_one_directory_share_their_blobs() {
+    let mut fleet = Fleet::new();
+    fleet.add("n1", &["--blob-check-secs", "1", "--heap-ttl-secs", "1"]);
+    fleet.start_all().await;
+    let directory = tempfile::tempdir().expect("a directory");
+    let into = directory.path().join("backups");
+    let save = async |more: &[&str]| {
+        let arguments = ["-o", "json", "backup", "save", "--into", text(&into)];
+        let told = fleet.administer(&[&arguments[..], more].concat()).await;
+        serde_json::from_str::<Value>(&told).expect("JSON")
+    };
+    let blobs = || {
+        let entries = std::fs::read_dir(into.join("blobs"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        let folders = entries.filter(|entry| entry.file_name().len() == 2);
+        let files = folders.flat_map(|entry| std::fs::read_dir(entry.path()).into_iter().flatten());
+        let files = files.flatten().map(|file| {
+            let made = file
+                .metadata()
+                .and_then(|it| it.modified())
+                .expect("it is there");
+            (file.path(), made)
+        });
+        files.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    exec(&fleet, 0, "s", LARGE).await;
+    wait_until("the engine's own blobs", PATIENCE, async || {
+        let told = fleet.administer(&["engines", "-o", "json"]).await;
+        told.contains("\"kept\": true")
+    })
+    .await;
+    let first = save(&[]).await;
+    let before = blobs();
+    assert!(!before.is_empty());
+    exec(&fleet, 0, "s", &LARGE.replace("big", "more")).await;
+    let second = save(&[]).await;
+    let after = blobs();
+    assert_eq!(after.len(), before.len() + 1, "one is new");
+    assert!(
+        before.iter().all(|blob| after.get(blob.0) == Some(blob.1)),
+        "the others were left alone"
+    );
+    assert_eq!(
+        second["blobs"].as_u64(),
+        first["blobs"].as_u64().map(|blobs| blobs + 1)
+    );
+    let file = second["file"].as_str().expect("a path").to_owned();
+    assert!(
+        second["bytes"].as_u64() < second["blob_bytes"].as_u64(),
+        "{second}"
+    );
+
+    // It is a backup as any other, with the blobs beside it.
+    let restored = directory.path().join("restored");
+    let told = offline(&["restore", &file, text(&restored)]).await;
+    assert_eq!(told.code, Some(0), "{told:?}");
+    let new = after
+        .keys()
+        .find(|path| !before.contains_key(*path))
+        .expect("the new one");
+    let whole = std::fs::read(new).expect("it is there");
+    let mut spoilt = whole.clone();
+    spoilt[whole.len() / 2] ^= 1;
+    std::fs::write(new, &spoilt).expect("there is room");
+    let told = offline(&["verify", &file]).await;
+    assert_eq!(told.code, Some(1), "{told:?}");
+    // Who saves finds that out, and the next one brings it again.
+    let arguments = ["backup", "save", "--into", text(&into)];
+    assert_eq!(fleet.admin(&arguments).await.code, Some(1));
+    save(&[]).await;
+    assert_eq!(std::fs::read(new).expect("it is there again"), whole);
+
+    // What only old backups had goes with them.
+    let delete = fleet.client.delete(fleet.members[0].url("/api/sessions/s"));
+    assert_eq!(delete.send().await.expect("an answer").status(), 204);
+    wait_until("the heaps to go", PATIENCE, async || {
+        let told = fleet.administer(&["contents", "-o", "json"]).await;
+        let told: Value = serde_json::from_str(&told).expect("JSON");
+        told["heaps"] == 0 && told["loose_blobs"].as_u64() >= Some(2)
+    })
+    .await;
+    let last = save(&["--keep", "1"]).await;
+    let files = std::fs::read_dir(&into).expect("it is there").flatten();
+    let files = files.filter(|file| file.path().extension().is_some_and(|it| it == "mcpv8"));
+    assert_eq!(files.count(), 1);
+    assert_eq!(
+        blobs().len() as u64,
+        last["blobs"].as_u64().expect("a number")
+    );
+}

@@ -3,9 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustix::process::Signal;
 use serde_json::json;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Member, PATIENCE};
+use crate::server::wait_until;
 use crate::support::{Ended, program, run};
 
 /// Someone who signs.
@@ -92,4 +94,90 @@ async fn certificates_of_one_authority_open_the_cluster_port() {
     let ended = run(command.args(["--http-port", "0"]).args(half)).await;
     assert_ne!(ended.code, Some(0));
     assert!(ended.err.contains("--cluster-tls-key"), "{}", ended.err);
+}
+
+/// Certificates run out, also those of the authority: nodes take up new ones one after the other, without a restart.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn renewed_certificates_need_no_restart() {
+    let directory = tempfile::tempdir().expect("a directory for temporary files");
+    let (old, new) = (
+        Authority::new(directory.path(), "old"),
+        Authority::new(directory.path(), "new"),
+    );
+    // Each node has files of its own, which are replaced below.
+    let file = |member: &str, kind: &str| directory.path().join(format!("{member}.{kind}"));
+    let mut fleet = Fleet::of_three_planned();
+    let give = |member: &str, of: &Authority, trusted: &[&Authority]| {
+        let flags = of.flags(member);
+        let ca: String = trusted
+            .iter()
+            .map(|authority| std::fs::read_to_string(&authority.ca).expect("it was written"))
+            .collect();
+        std::fs::write(file(member, "ca"), ca).expect("there is room");
+        std::fs::copy(&flags[3], file(member, "crt")).expect("there is room");
+        std::fs::copy(&flags[5], file(member, "key")).expect("there is room");
+        ["ca", "cert", "key"]
+            .into_iter()
+            .zip(["ca", "crt", "key"])
+            .flat_map(|(flag, kind)| {
+                let path = file(member, kind).display().to_string();
+                [format!("--cluster-tls-{flag}"), path]
+            })
+            .collect::<Vec<_>>()
+    };
+    for member in &mut fleet.members {
+        let flags = give(&member.name, &old, &[&old]);
+        member.flags.extend(flags);
+    }
+    fleet.start_all().await;
+    let pids: Vec<_> = fleet.members.iter().map(Member::pid).collect();
+    let reload = async |times: usize| {
+        for member in &fleet.members {
+            member.signal(Signal::HUP);
+            wait_until("new certificates", PATIENCE, async || {
+                member.log().matches("new certificates").count() >= times
+            })
+            .await;
+        }
+    };
+    // First all believe both authorities, then each shows a certificate of the new one, then the old is forgotten.
+    for (times, (of, trusted)) in [
+        (&old, vec![&old, &new]),
+        (&new, vec![&old, &new]),
+        (&new, vec![&new]),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        for member in &fleet.members {
+            give(&member.name, of, &trusted);
+        }
+        reload(times + 1).await;
+        assert_eq!(fleet.put(times, "x", json!(times)).await.status(), 200);
+    }
+    assert_eq!(members(&fleet, &new.flags("operator")).await.code, Some(0));
+    assert_ne!(members(&fleet, &old.flags("operator")).await.code, Some(0));
+    // Connections that are made anew show them too: a node that comes back knows nothing but the new ones.
+    let killed = fleet.leader().await;
+    fleet.kill(killed);
+    let other = (killed + 1) % 3;
+    wait_until("the others to go on", PATIENCE, async || {
+        fleet.put(other, "y", json!(1)).await.status() == 200
+    })
+    .await;
+    fleet.start(killed).await;
+    let (status, tag) = fleet.get(killed, "/api/tags/y").await;
+    assert_eq!((status.as_u16(), &tag["value"]), (200, &json!(1)));
+    // A set that does not fit is told, and changes nothing.
+    let member = &fleet.members[other];
+    assert_eq!(member.pid(), pids[other], "it was not started again");
+    std::fs::write(file(&member.name, "key"), "no key").expect("there is room");
+    member.signal(Signal::HUP);
+    wait_until("the refusal", PATIENCE, async || {
+        member
+            .log()
+            .contains("the certificates stay those of before")
+    })
+    .await;
+    assert_eq!(fleet.put(other, "z", json!(1)).await.status(), 200);
 }

@@ -8,6 +8,7 @@ mod durable;
 mod engines;
 mod garbage;
 mod history;
+mod hostile;
 mod mcp;
 #[path = "../../../src/workers/session/tests/programs.rs"]
 mod programs;

@@ -8,6 +8,7 @@ pub mod faults;
 pub mod fleet;
 mod forwarding;
 mod history;
+mod inspection;
 mod linear;
 mod load;
 mod operations;

@@ -97,6 +97,7 @@ impl Connection {
                         name,
                         value,
                         if_version: None,
+                        heap: Vec::new(),
                     })
                     .await
                     .map(|_| ()),

@@ -107,12 +107,12 @@ where
     match tls {
         None => {
             let served = server.serve_with_incoming_shutdown(routes, incoming, stop.cancelled());
-            served.await?;
+            Box::pin(served).await?;
         }
         Some(tls) => {
             let incoming = accept(tls, incoming);
             let served = server.serve_with_incoming_shutdown(routes, incoming, stop.cancelled());
-            served.await?;
+            Box::pin(served).await?;
         }
     }
     Ok(())

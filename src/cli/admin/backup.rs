@@ -139,7 +139,7 @@ fn pieces_of(
     futures::stream::unfold(Some(pieces), async |pieces| {
         let mut pieces = pieces?;
         match tokio::time::timeout(SILENCE_MAX, pieces.message()).await {
-            Ok(Ok(Some(piece))) => Some((Ok(Bytes::from(piece.data)), Some(pieces))),
+            Ok(Ok(Some(piece))) => Some((Ok(piece.data), Some(pieces))),
             Ok(Ok(None)) => None,
             Ok(Err(status)) => Some((Err(NotTaken::Node(status)), None)),
             Err(_) => Some((Err(NotTaken::Node(silent())), None)),

@@ -18,7 +18,7 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     let method = request.method().clone();
     let caller = Caller::of_http(request.headers());
     let id = caller.id.clone();
-    let span = tracing::info_span!(
+    let span = tracing::debug_span!(
         "request",
         request_id = %id,
         %method,

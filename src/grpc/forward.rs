@@ -76,7 +76,7 @@ impl forward_server::Forward for ForwardService {
         if matches!(call, Call::Ping(_)) {
             return Ok(Response::new(ForwardReply { json: Vec::new() }));
         }
-        let span = tracing::info_span!("forwarded", request_id = %caller.id, otel.kind = "server");
+        let span = tracing::debug_span!("forwarded", request_id = %caller.id, otel.kind = "server");
         let answered = caller.follow(span, Box::pin(self.answer(&execution_id, call)));
         Ok(Response::new(ForwardReply {
             json: answered.await?,

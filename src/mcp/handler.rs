@@ -246,7 +246,7 @@ impl ServerHandler for McpHandler {
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let caller = caller_of(&context);
-        let span = tracing::info_span!(
+        let span = tracing::debug_span!(
             "tool",
             tool = %request.name,
             request_id = %caller.id,

@@ -33,6 +33,11 @@ impl RequestId {
         Self(id.into())
     }
 
+    /// That of the request that is being handled here.
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
     fn given(bytes: &[u8]) -> Option<Self> {
         let fits = !bytes.is_empty()
             && bytes.len() <= ID_BYTES_MAX
@@ -88,7 +93,7 @@ impl Caller {
 
     /// Tells whoever handles a request next, here.
     pub fn tell_http(headers: &mut HeaderMap) {
-        if let Ok(id) = CURRENT.try_with(Clone::clone) {
+        if let Some(id) = RequestId::current() {
             id.tell(headers);
         }
         let trace = Span::current().context();

@@ -8,9 +8,9 @@ use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::{SpanExporter, WithExportConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
-use tracing::{Level, Subscriber};
+use tracing::Subscriber;
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::config::TracesConfig;
@@ -54,9 +54,7 @@ impl Traces {
     where
         S: Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
     {
-        let ours = Targets::new()
-            .with_target("mcp_v8", Level::INFO)
-            .with_target("cluster", Level::INFO);
+        let ours = filter_fn(|of| of.is_span() && of.target().starts_with("mcp_v8"));
         tracing_opentelemetry::layer()
             .with_tracer(self.0.tracer("mcp-v8"))
             .with_filter(ours)

@@ -61,7 +61,7 @@ pub(super) async fn drive(
     let ended = inner
         .workers
         .run(request, &mut console, record.cancel.clone())
-        .instrument(tracing::info_span!("run"))
+        .instrument(tracing::debug_span!("run"))
         .await;
     drop(place);
     match ended {

@@ -23,6 +23,7 @@ use super::{
 use crate::config::RunConfig;
 use crate::metrics;
 use crate::service::sessions::{Target, Turn};
+use crate::telemetry::RequestId;
 use crate::workers::{RunLimits, RunRequest, Workers};
 
 /// This node's executions. A cheap handle: clones share everything.
@@ -236,9 +237,11 @@ impl Runs {
                 drive: None,
             },
             Inserted::New(record, admitted) => {
+                // The one span that is there without a collector too: what is told of a run has both ids.
                 let span = tracing::info_span!(
                     "execution",
                     execution_id = %id,
+                    request_id = RequestId::current().map(field::display),
                     session = request.target.as_ref().and_then(Target::session),
                     task_id = request.task.as_ref().map(|task| task.id.as_str()),
                     status = field::Empty,

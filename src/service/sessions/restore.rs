@@ -42,7 +42,7 @@ struct Link {
 impl Inner {
     /// A process in the state of a heap; none is the base image of the engine. Who does not know the engine has a
     /// heap, which knows it.
-    #[tracing::instrument(name = "restore", skip_all)]
+    #[tracing::instrument(name = "restore", level = "debug", skip_all)]
     pub(super) async fn open(
         &self,
         engine: Option<&[u8]>,

@@ -246,7 +246,7 @@ async fn attempt(
         &mut *hooks.console,
         hooks.cancel.clone(),
     );
-    let ran = ran.instrument(tracing::info_span!("run")).await;
+    let ran = ran.instrument(tracing::debug_span!("run")).await;
     let attempt = match ran {
         Ok(attempt) => attempt,
         // A process that waited may have died meanwhile: another one is opened, once.
@@ -282,7 +282,7 @@ async fn attempt(
     };
     let begun = Instant::now();
     let commit = inner.commit(wanted, hooks.unknown);
-    let span = tracing::info_span!("commit", delta_bytes = bytes);
+    let span = tracing::debug_span!("commit", delta_bytes = bytes);
     match commit.instrument(span).await {
         Ok(Committed::Mine(heap)) => {
             let kept = attempt.commit(StateId(heap.0));

@@ -100,7 +100,7 @@ async fn run_loop(inner: Arc<Inner>, stop: CancellationToken, tracker: TaskTrack
             running.entry(task).or_insert_with(|| {
                 let stop = stop.child_token();
                 let span =
-                    tracing::info_span!("task", task_id = record.id, attempt = record.attempts,);
+                    tracing::debug_span!("task", task_id = record.id, attempt = record.attempts,);
                 let caller = Caller::itself(&record.id);
                 let run = run_one(Arc::clone(&inner), record, stop.clone());
                 tracker.spawn(caller.follow(span, run));

@@ -17,6 +17,7 @@ use crate::proto::{
     NodeDown, NodeUp, PromoteRequest, Reason, RegisterNode, ReportRequest, peer_client::PeerClient,
     reply::Outcome,
 };
+use crate::state::LEVEL;
 use crate::types::Member;
 
 /// How long one proposal of a loop may take before the loop looks around again.
@@ -52,6 +53,7 @@ pub(super) async fn come_up(core: Arc<Core>) {
         cpu_baseline: facts.cpu_baseline.clone(),
         engine_id: facts.engine_id.clone(),
         http_address: facts.http_address.clone(),
+        level: LEVEL,
     };
     for kind in [Kind::RegisterNode(register), Kind::NodeUp(up)] {
         loop {

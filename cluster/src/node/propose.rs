@@ -109,6 +109,7 @@ impl Proposer {
             principal: principal.to_owned(),
             time_ms: now_ms(),
             origin: Some(ticket.origin()),
+            level: 0,
             kind: Some(kind),
         });
         let bytes = command.bytes().len();

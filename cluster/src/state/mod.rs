@@ -22,7 +22,7 @@ pub use self::apply::{
 };
 pub use self::hash::{MalformedHash, StateHash};
 pub use self::machine::{SnapshotBuilder, StateMachine};
-pub use self::options::StateOptions;
+pub use self::options::{LEVEL, StateOptions};
 pub use self::reader::{LiveTask, PAGE_ROWS_MAX, Page, StateReader};
 pub(crate) use self::snapshot::read_snapshot;
 pub use self::snapshot_file::{SnapshotFile, SnapshotWriter};

@@ -3,6 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+/// What this program makes of commands. A change of it, also of one field of one command, is a level of its own:
+/// such a command says so, and is proposed only when all members have told that they know the level. Who does not
+/// know it stops instead of making something else of it.
+pub const LEVEL: u32 = 1;
+
 /// Where the state is, and how much of it waits in memory.
 #[derive(Clone, Debug)]
 pub struct StateOptions {
@@ -17,6 +22,8 @@ pub struct StateOptions {
     pub merge_bytes: usize,
     /// A change waits at most so long for others to be written with.
     pub merge_delay: Duration,
+    /// Commands and states of a higher level are refused.
+    pub level: u32,
 }
 
 impl StateOptions {
@@ -29,6 +36,7 @@ impl StateOptions {
             merge_bytes: 256 << 10,
             // Each batch is a sync beside those of the log; and what is settled meanwhile is never written.
             merge_delay: Duration::from_millis(500),
+            level: LEVEL,
         }
     }
 }

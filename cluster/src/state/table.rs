@@ -137,6 +137,11 @@ pub(super) fn next_node() -> Bytes {
     Table::Meta.key(&[b"next_node"])
 }
 
+/// The key of the level of what is in the state.
+pub(super) fn level() -> Bytes {
+    Table::Meta.key(&[b"level"])
+}
+
 /// A node's key.
 pub(super) fn node(id: u64) -> Bytes {
     Table::Nodes.key(&[&id.to_be_bytes()])

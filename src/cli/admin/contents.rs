@@ -132,7 +132,7 @@ impl Contents {
         format!(
             "{}\n\n{}",
             columns(&["OF", "THERE ARE"], &rows),
-            columns(&["NODE", "WARM SESSIONS", "THEIR MIB"], &warm)
+            columns(&["NODE", "WARM SESSIONS", "THEIR KIB"], &warm)
         )
     }
 }
@@ -144,7 +144,7 @@ impl Warm {
         vec![
             self.node.clone(),
             known(self.sessions),
-            known(self.bytes.map(|bytes| bytes >> 20)),
+            known(self.bytes.map(|bytes| bytes >> 10)),
         ]
     }
 }

@@ -4,7 +4,8 @@
 //! over it before and under it then.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -23,7 +24,7 @@ struct Filler(PathBuf);
 
 impl Filler {
     fn of(bytes: u64) -> Self {
-        let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR"));
         let path = path.join(format!("filler-{}", std::process::id()));
         let file = File::create(&path).expect("a file can be made");
         let mode = rustix::fs::FallocateFlags::empty();
@@ -45,7 +46,7 @@ fn free() -> u64 {
 
 /// Directories on the disk that the filler is on.
 fn fleet() -> Fleet {
-    Fleet::below(std::path::Path::new(env!("CARGO_TARGET_TMPDIR")))
+    Fleet::below(Path::new(env!("CARGO_TARGET_TMPDIR")))
 }
 
 fn flags(free_min: u64) -> [String; 2] {
@@ -186,22 +187,39 @@ async fn disks_without_room_make_nodes_read_only_until_there_is_room() {
     assert!(begun.elapsed() < Duration::from_secs(30));
 }
 
+/// A file system of its own, in memory, where that can be had.
+fn mounted(directory: &Path) -> Option<Unmount> {
+    std::fs::create_dir_all(directory).expect("a directory can be made");
+    let mounted = std::process::Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=400m", "tmpfs"])
+        .arg(directory)
+        .status();
+    if mounted.is_ok_and(|status| status.success()) {
+        return Some(Unmount(directory.to_owned()));
+    }
+    println!("SKIPPED: no file system can be mounted here");
+    None
+}
+
+/// Takes all room that a directory's file system has, to the last byte.
+fn filled(directory: &Path) -> Filler {
+    let path = directory.join("filler");
+    let mut file = File::create(&path).expect("a file can be made");
+    let block = vec![1; 1 << 20];
+    while file.write_all(&block).is_ok() {}
+    while file.write_all(&block[..1]).is_ok() {}
+    Filler(path)
+}
+
 /// A file system of its own for one node, filled by somebody else to the last byte.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_without_one_byte_left_loses_nothing_and_nobody_has_to_restart() {
     let mut fleet = Fleet::new();
     fleet.add("alone", &[]);
     let directory = fleet.members[0].directory.clone();
-    std::fs::create_dir_all(&directory).expect("a directory can be made");
-    let mounted = std::process::Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=400m", "tmpfs"])
-        .arg(&directory)
-        .status();
-    if !mounted.is_ok_and(|status| status.success()) {
-        println!("SKIPPED: no file system can be mounted here");
+    let Some(_unmount) = mounted(&directory) else {
         return;
-    }
-    let _unmount = Unmount(directory.clone());
+    };
     fleet.members[0].flags.extend(flags(100 << 20));
     fleet.start(0).await;
     let count = json!({"code": "globalThis.n = (globalThis.n ?? 0) + 1", "session": "s"});
@@ -211,7 +229,6 @@ async fn a_disk_without_one_byte_left_loses_nothing_and_nobody_has_to_restart() 
     let block = vec![1; 1 << 20];
     // While runs go on, a few MiB at a time; then to the last byte.
     loop {
-        use std::io::Write as _;
         if file.write_all(&block).is_err() {
             break;
         }
@@ -255,4 +272,104 @@ async fn a_disk_without_one_byte_left_loses_nothing_and_nobody_has_to_restart() 
     fleet.start(0).await;
     assert_eq!(exec(&fleet, 0, count).await.1["result"], counted + 2);
     fleet.kill(0);
+}
+
+/// The disk of one node of three, then of all of them, and room again: nothing is lost, and nobody is started anew.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_disks_of_a_cluster_run_full_and_it_goes_on() {
+    let mut fleet = Fleet::of_three_planned();
+    let mut unmount = Vec::new();
+    for member in &mut fleet.members {
+        let Some(mounted) = mounted(&member.directory) else {
+            return;
+        };
+        unmount.push(mounted);
+        member.flags.extend(flags(100 << 20));
+    }
+    fleet.start_all().await;
+    let pids: Vec<_> = fleet.members.iter().map(|member| member.pid()).collect();
+    let mut counted = 0;
+    // What is not known to have happened is asked for again, with its key.
+    let count = async |fleet: &Fleet, index: usize, number: u64| {
+        let body = json!({
+            "code": "globalThis.n = (globalThis.n ?? 0) + 1",
+            "session": "s",
+            "idempotency_key": number.to_string(),
+        });
+        exec(fleet, index, body).await
+    };
+    let go_on = async |fleet: &Fleet, counted: &mut u64| {
+        let number = *counted + 1;
+        for index in (0..3).cycle() {
+            let (status, body) = count(fleet, index, number).await;
+            if status == StatusCode::OK {
+                assert_eq!(body["result"], number, "{body}");
+                *counted = number;
+                return;
+            }
+        }
+    };
+    for _ in 0..20 {
+        tokio::time::timeout(PATIENCE, go_on(&fleet, &mut counted))
+            .await
+            .expect("it counts");
+    }
+    let directories: Vec<_> = fleet
+        .members
+        .iter()
+        .map(|it| it.directory.clone())
+        .collect();
+    let first = filled(&directories[0]);
+    let name = fleet.members[0].name.clone();
+    wait_until("one node to be full", PATIENCE, async || {
+        level(&fleet, &name).await == "full"
+    })
+    .await;
+    for _ in 0..20 {
+        tokio::time::timeout(PATIENCE, go_on(&fleet, &mut counted))
+            .await
+            .expect("two go on");
+    }
+    let others = [filled(&directories[1]), filled(&directories[2])];
+    let mut refused = Value::Null;
+    wait_until("all to be full", PATIENCE, async || {
+        let (status, body) = count(&fleet, 1, counted + 1).await;
+        refused = body;
+        if status == StatusCode::OK {
+            counted += 1;
+        }
+        status == FULL
+    })
+    .await;
+    assert_eq!(refused["code"], "disk_full", "{refused}");
+    for index in 0..3 {
+        assert_eq!(
+            exec(&fleet, index, json!({"code": "1 + 2"})).await.1["result"],
+            3
+        );
+    }
+    drop(others);
+    drop(first);
+    wait_until("room again", PATIENCE, async || {
+        let (status, body) = count(&fleet, 2, counted + 1).await;
+        if status == StatusCode::OK {
+            counted += 1;
+            assert_eq!(body["result"], counted, "{body}");
+        }
+        status == StatusCode::OK
+    })
+    .await;
+    for _ in 0..20 {
+        tokio::time::timeout(PATIENCE, go_on(&fleet, &mut counted))
+            .await
+            .expect("it goes on");
+    }
+    fleet.same_state().await;
+    let now: Vec<_> = fleet.members.iter().map(|member| member.pid()).collect();
+    assert_eq!(now, pids, "nobody was started anew");
+    for index in 0..3 {
+        fleet.kill(index);
+    }
+    drop(fleet);
+    drop(unmount);
 }

@@ -24,10 +24,14 @@ mod task_rows;
 mod tasks;
 mod transaction;
 
+use bytes::Bytes;
+use prost::Message as _;
+
 use crate::command::Command;
 use crate::proto::command::Kind;
 use crate::proto::reply::Outcome;
 use crate::proto::{self, Reason, Refused, Reply};
+use crate::state::table;
 use crate::types::StoredMembership;
 
 pub use self::limits::{
@@ -106,14 +110,16 @@ impl From<Outcome> for Reply {
     }
 }
 
-/// Applies a command that stands at a place in the log.
+/// Applies a command that stands at a place in the log. One of a higher level than this is an error: whoever does
+/// not know what it means stops.
 pub(super) fn apply<V: View>(
     view: &V,
     index: u64,
     command: &Command,
+    level: u32,
 ) -> Result<Applied, StoreError> {
     let mut transaction = Transaction::new(view);
-    let reply = answer(&mut transaction, index, command)?;
+    let reply = answer(&mut transaction, index, command, level)?;
     Ok(Applied {
         reply,
         changes: transaction.finish(),
@@ -124,10 +130,17 @@ fn answer<V: View>(
     transaction: &mut Transaction<V>,
     index: u64,
     command: &Command,
+    level: u32,
 ) -> Result<Reply, StoreError> {
     let Ok(command) = command.decode() else {
         return Ok(Reply::refused(Reason::UnknownCommand, 0));
     };
+    if command.level > level {
+        return Err(StoreError::Newer {
+            found: command.level,
+            known: level,
+        });
+    }
     let Some(kind) = command.kind else {
         return Ok(Reply::refused(Reason::UnknownCommand, 0));
     };
@@ -139,6 +152,7 @@ fn answer<V: View>(
         time_ms: command.time_ms,
         principal: &command.principal,
     };
+    raise(transaction, command.level)?;
     let admission = match &command.origin {
         None => settlement::Admission::WithoutMemory,
         Some(origin) => settlement::admit(transaction, origin, &kind)?,
@@ -152,6 +166,28 @@ fn answer<V: View>(
             Ok(reply)
         }
     }
+}
+
+/// From now on who opens the state has to know this level.
+fn raise<V: View>(transaction: &mut Transaction<V>, level: u32) -> Result<(), StoreError> {
+    // The first level is that of all programs.
+    if level <= 1 {
+        return Ok(());
+    }
+    let key = table::level();
+    let known = transaction.get(&key)?;
+    if level_of(known)? < level {
+        transaction.put_bytes(key, u64::from(level).encode_to_vec().into())?;
+    }
+    Ok(())
+}
+
+/// What the row says.
+pub(super) fn level_of(row: Option<Bytes>) -> Result<u32, StoreError> {
+    let Some(row) = row else { return Ok(1) };
+    let level =
+        u64::decode(row).map_err(|source| StoreError::malformed(&table::level(), source))?;
+    Ok(u32::try_from(level).unwrap_or(u32::MAX))
 }
 
 fn run<V: View>(

@@ -173,6 +173,7 @@ pub(super) fn up<V: View>(
         cpu_baseline: command.cpu_baseline,
         engine_id: command.engine_id,
         http_address: command.http_address,
+        level: command.level,
         changed_ms: context.time_ms,
         principal: context.principal.to_owned(),
         ..record

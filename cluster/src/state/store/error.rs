@@ -36,6 +36,16 @@ pub enum StoreError {
         /// What is known.
         known: u32,
     },
+    /// A newer program has written it, and this one would make something else of it.
+    #[error(
+        "a newer version of this program has written this (level {found}; this one knows {known}): start that version"
+    )]
+    Newer {
+        /// The level of what is there.
+        found: u32,
+        /// The highest that is known.
+        known: u32,
+    },
     /// sled has put a value into a file of its own, which it never syncs.
     #[error("{path} is not empty: values in it are not durable")]
     Unsynced {

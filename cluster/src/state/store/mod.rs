@@ -34,7 +34,7 @@ use super::apply::{self, Change, View};
 use super::hash::StateHash;
 use super::options::StateOptions;
 use super::snapshot::SnapshotReader;
-use super::table::HEADER_KEY;
+use super::table::{self, HEADER_KEY};
 use crate::proto::{self, Reply, reply::Outcome};
 use crate::types::{Entry, LogId, SnapshotMeta, StoredMembership};
 
@@ -47,6 +47,8 @@ pub(super) struct Store {
     overlay_bytes_max: usize,
     merge_bytes: usize,
     disk_bytes: AtomicU64,
+    /// Of commands that are known.
+    level: u32,
     /// Held by whoever puts another database in force.
     replacing: Mutex<()>,
 }
@@ -104,6 +106,7 @@ impl Store {
             overlay_bytes_max,
             merge_bytes,
             merge_delay,
+            level,
         } = options;
         // Snapshots of an earlier process belong to nobody any more.
         match fs::remove_dir_all(&snapshots) {
@@ -114,6 +117,7 @@ impl Store {
         }
         let (directory, number) = Directory::open(&directory)?;
         let (base, header) = Base::open(&directory.database(number))?;
+        require_level(&base, level)?;
         let disk_bytes = AtomicU64::new(base.bytes()?);
         let store = Arc::new(Self {
             layers: RwLock::new(Layers::new(base, header)),
@@ -123,6 +127,7 @@ impl Store {
             overlay_bytes_max,
             merge_bytes,
             disk_bytes,
+            level,
             replacing: Mutex::new(()),
         });
         let merging = merge::Merging {
@@ -165,7 +170,7 @@ impl Store {
         let (reply, changes, membership) = match entry.payload {
             EntryPayload::Blank => (done(), Vec::new(), None),
             EntryPayload::Normal(command) => {
-                let applied = apply::apply(&view, index, &command)?;
+                let applied = apply::apply(&view, index, &command, self.level)?;
                 (applied.reply, applied.changes, None)
             }
             EntryPayload::Membership(membership) => {
@@ -283,6 +288,7 @@ impl Store {
         let pause = Pause::begin(self)?;
         let (number, base) = self.next_base()?;
         let header = fill(&base, meta, snapshot)?;
+        require_level(&base, self.level)?;
         self.directory.switch(number)?;
         base.keep();
         self.disk_bytes.store(base.bytes()?, Ordering::Relaxed);
@@ -326,6 +332,14 @@ impl Store {
             paused.header.last_applied.map_or(0, |log_id| log_id.index),
             hash,
         ))
+    }
+}
+
+fn require_level(base: &Base, known: u32) -> Result<(), StoreError> {
+    let found = apply::level_of(base.get(&table::level())?)?;
+    match found <= known {
+        true => Ok(()),
+        false => Err(StoreError::Newer { found, known }),
     }
 }
 

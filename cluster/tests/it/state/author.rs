@@ -61,6 +61,7 @@ impl Author {
                 sequence: index - draws.below(2),
                 settled_below: index.saturating_sub(OPEN).max(1),
             }),
+            level: 0,
             kind: Some(kind),
         })
     }
@@ -112,6 +113,7 @@ fn up(node: u64, incarnation: u64) -> Kind {
         cpu_baseline: "x86-64-v2".to_owned(),
         engine_id: id(0),
         http_address: format!("h:8{node}"),
+        level: 0,
     })
 }
 

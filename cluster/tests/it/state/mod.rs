@@ -2,6 +2,7 @@
 
 pub mod author;
 mod golden;
+mod levels;
 mod references;
 mod replicas;
 pub mod stage;

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
-use cluster::state::{SnapshotFile, StateHash, StateMachine, StateOptions, StateReader};
+use cluster::state::{LEVEL, SnapshotFile, StateHash, StateMachine, StateOptions, StateReader};
 use cluster::types::{Entry, SnapshotMeta};
 use openraft::storage::{RaftSnapshotBuilder as _, RaftStateMachine as _};
 
@@ -16,7 +16,13 @@ pub struct Stage {
 impl Stage {
     /// Opens what is in a directory; small batches, so that there are many of them.
     pub fn open(directory: &Path) -> Result<Self, String> {
+        Self::of_level(directory, LEVEL)
+    }
+
+    /// The same with a program of another level.
+    pub fn of_level(directory: &Path, level: u32) -> Result<Self, String> {
         let options = StateOptions {
+            level,
             merge_bytes: 16 << 10,
             merge_delay: Duration::from_millis(2),
             ..StateOptions::new(directory)
@@ -27,8 +33,12 @@ impl Stage {
     }
 
     pub async fn apply(&mut self, entries: Vec<Entry>) {
+        self.try_apply(entries).await.expect("the disk works");
+    }
+
+    pub async fn try_apply(&mut self, entries: Vec<Entry>) -> std::io::Result<()> {
         let stream = futures::stream::iter(entries.into_iter().map(|entry| Ok((entry, None))));
-        self.machine.apply(stream).await.expect("the disk works");
+        self.machine.apply(stream).await
     }
 
     pub async fn snapshot(&mut self) -> (SnapshotMeta, SnapshotFile) {
@@ -38,8 +48,15 @@ impl Stage {
     }
 
     pub async fn install(&mut self, (meta, file): &(SnapshotMeta, SnapshotFile)) {
-        let installed = self.machine.install_snapshot(meta, file.clone());
-        installed.await.expect("a whole snapshot is taken");
+        let installed = self.try_install((meta, file)).await;
+        installed.expect("a whole snapshot is taken");
+    }
+
+    pub async fn try_install(
+        &mut self,
+        (meta, file): (&SnapshotMeta, &SnapshotFile),
+    ) -> std::io::Result<()> {
+        self.machine.install_snapshot(meta, file.clone()).await
     }
 
     /// The first index that was not applied.
@@ -61,6 +78,12 @@ impl Stage {
 
     /// Closes it, with all that is applied on disk or not, and opens it again.
     pub async fn reopened(self, directory: &Path, flushed: bool) -> Self {
+        self.close(directory, flushed).await;
+        Self::open(directory).expect("it opens again")
+    }
+
+    /// Closes it, with all that is applied on disk or not.
+    pub async fn close(self, directory: &Path, flushed: bool) {
         if flushed {
             self.reader.flush().await.expect("the disk works");
         }
@@ -71,7 +94,5 @@ impl Stage {
         let data = directory.join("state").join(current.trim()).join("db");
         let data = File::open(data).expect("it is there");
         data.lock().expect("the kernel can lock it");
-        drop(data);
-        Self::open(directory).expect("it opens again")
     }
 }

@@ -263,6 +263,15 @@ async def tags(mode: str, client: Client, schemas: dict) -> None:
     listed = (await client.call_tool("tag_list", {"prefix": name})).structured_content
     jsonschema.validate(listed, schemas["tag_list"])
     check(mode, "tags are listed", [tag["name"] for tag in listed["tags"]] == [name], listed)
+    run = await client.call_tool("run_js", {"code": "let n = 1; n", "session": name})
+    heap = run.structured_content["heap"]
+    await client.call_tool("tag_put", {"name": f"{name}/heap", "heap": heap})
+    found = (await client.call_tool("tag_list", {"heap": heap})).structured_content
+    names = [(tag["name"], tag["heap"], tag["value"]) for tag in found["tags"]]
+    check(mode, "a tag points at a heap", names == [(f"{name}/heap", heap, None)], found)
+    nothing = await client.call_tool("tag_put", {"name": name})
+    check(mode, "a tag needs a value or a heap", nothing.is_error and "heap" in text_of(nothing), nothing)
+    await client.call_tool("tag_delete", {"name": f"{name}/heap"})
     gone = (await client.call_tool("tag_delete", {"name": name})).structured_content
     check(mode, "a tag is removed", gone["version"] == put["version"], gone)
     missing = await client.call_tool("tag_get", {"name": name})

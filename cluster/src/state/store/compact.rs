@@ -1,6 +1,6 @@
 //! Giving room back to the disk.
 //!
-//! sled uses again what rows leave behind, and never makes its file smaller. So all rows are written into a new
+//! sled uses again what rows leave behind, and gives back only what is free at the end of its file. So all rows are written into a new
 //! database, which is put in force as one from a snapshot is; what is applied meanwhile waits in memory.
 
 use std::sync::Arc;

@@ -151,11 +151,15 @@ async fn a_compacted_state_is_small_and_the_same() {
     });
     stage.apply(gone.collect()).await;
     stage.reader.flush().await.expect("the disk works");
-    let (hash, before) = (stage.hash(), stage.reader.state_bytes());
+    let hash = stage.hash();
     let compacted = stage.reader.compact().await.expect("there is room");
-    println!("{before} bytes before, {} after", compacted.after_bytes);
-    assert_eq!(compacted.before_bytes, before);
-    assert!(compacted.after_bytes < before / 2, "{compacted:?}");
+    println!("{compacted:?}");
+    // The rows that are left have 300 KB.
+    assert!(compacted.after_bytes < 2 << 20, "{compacted:?}");
+    assert!(
+        compacted.after_bytes < compacted.before_bytes / 2,
+        "{compacted:?}"
+    );
     assert_eq!(stage.reader.state_bytes(), compacted.after_bytes);
     assert_eq!(stage.hash(), hash);
     let stage = stage.reopened(directory.path(), false).await;

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use cluster::node::Cluster;
+use cluster::node::{Cluster, DiskLevel};
 
 use super::Executions;
 use super::remote::Remote;
@@ -92,6 +92,7 @@ impl Executions {
         let cluster = self.cluster.as_ref().ok_or(sessions::Error::Off)?;
         let give_up = Instant::now() + ROUTING_MAX;
         let mut take_over = false;
+        let mut relieved = false;
         loop {
             let owner = sessions.owner(&target, &request.principal, take_over);
             take_over = false;
@@ -115,6 +116,14 @@ impl Executions {
                 // With a key a run that may be kept already is found again, and not run twice.
                 Error::BrokeOff { .. } if request.idempotency_key.is_some() => {}
                 error if error.code() == ErrorCode::SessionMoved => sessions.refresh().await?,
+                // It has no room: its sessions go on where there is some. Where there is none the claim is refused.
+                Error::Remote {
+                    code: ErrorCode::DiskFull,
+                    ..
+                } if !relieved && cluster.disk_level() == DiskLevel::Roomy => {
+                    relieved = true;
+                    take_over = true;
+                }
                 // It is about to end: its sessions go on elsewhere.
                 Error::Remote {
                     code: ErrorCode::Draining,

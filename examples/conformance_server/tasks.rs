@@ -6,14 +6,13 @@ use mcp_v8::{
     mcp::McpHandler,
     service::{
         run::{ExecutionRequest, Language, LimitOverrides},
-        sessions::{HeapId, Target},
         tasks::NewTask,
     },
 };
 use rmcp::{ErrorData, RoleServer, model::*, service::RequestContext};
 use serde_json::{json, value::to_raw_value};
 
-use crate::input;
+use crate::{input, node::TAKEN_OUTPUT_BYTES};
 
 /// The suite's tools for tasks, but for those whose task asks its client: code in a sandbox can't.
 pub const TOOLS: [&str; 5] = [
@@ -61,8 +60,8 @@ pub async fn call(
             return Err(ErrorData::missing_required_client_capability(required));
         }
         "failing_job" => task(FAILING, json!(null), None),
-        // A heap that nobody has: the code can't even begin.
-        "protocol_error_job" => task("1", json!(null), Some(Target::Heap(HeapId([7; 32])))),
+        // More than the node allows that is to run it: the code can't even begin.
+        "protocol_error_job" => task("1", json!(null), Some(TAKEN_OUTPUT_BYTES)),
         "test_tool_with_task" => {
             let answers = request.input_responses.unwrap_or_default();
             match input::text_of(answers.get("user_name"), "name") {
@@ -79,7 +78,7 @@ pub async fn call(
     handler.begin_task(task, wait).await
 }
 
-fn task(code: &str, input: serde_json::Value, target: Option<Target>) -> NewTask {
+fn task(code: &str, input: serde_json::Value, output_bytes: Option<u64>) -> NewTask {
     let input = to_raw_value(&input).expect("a JSON value has a JSON form");
     NewTask {
         labels: BTreeMap::new(),
@@ -87,9 +86,10 @@ fn task(code: &str, input: serde_json::Value, target: Option<Target>) -> NewTask
             code: code.to_owned(),
             language: Language::JavaScript,
             input: Some(Arc::from(input)),
-            target,
+            target: None,
             limits: LimitOverrides {
                 timeout_ms: Some(90_000),
+                output_bytes,
                 ..LimitOverrides::default()
             },
             idempotency_key: None,

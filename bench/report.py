@@ -34,6 +34,16 @@ def processor():
     return platform.machine()
 
 
+def head(title, command, more=""):
+    """What stands above every table of bench/results but those of bench/run."""
+    env = os.environ
+    print(f"# {title}\n")
+    print(f"* Machine: {os.cpu_count()} cores, {processor()}, Linux {platform.release()}, {env['FILE_SYSTEM']}; "
+          f"load average at the end {os.getloadavg()[0]:.1f} (1 min), {os.getloadavg()[2]:.1f} (15 min)")
+    print(f"* Commit: {env['COMMIT']}")
+    print(f"* Command: `{command}{env['QUICK']}`, {env['ROUNDS']} rounds, {env['SECONDS_EACH']} s each{more}\n")
+
+
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         facts = [json.loads(line) for line in file]

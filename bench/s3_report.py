@@ -1,24 +1,16 @@
 """Makes the table of bench/results from the lines that bench/s3 collects."""
 
 import json
-import os
-import platform
 import sys
 
-from report import ms, processor, span
+from report import head, ms, span
 
 
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         facts = [json.loads(line) for line in file]
-    env = os.environ
     of = lambda kind: [fact for fact in facts if fact["kind"] == kind]
-    print("# Sessions in a bucket\n")
-    print(f"* Machine: {os.cpu_count()} cores, {processor()}, Linux {platform.release()}, {env['FILE_SYSTEM']}; "
-          f"load average at the end {os.getloadavg()[0]:.1f} (1 min), {os.getloadavg()[2]:.1f} (15 min)")
-    print(f"* Commit: {env['COMMIT']}")
-    print(f"* Command: `bench/s3{env['QUICK']}`, {env['ROUNDS']} rounds, {env['SECONDS_EACH']} s each; the bucket is "
-          "that of a small S3 server on the same disk\n")
+    head("Sessions in a bucket", "bench/s3", "; the bucket is that of a small S3 server on the same disk")
     print("## When a run is answered: `x = (globalThis.x ?? 0) + 1`, a warm session for each client\n")
     print("Median of the rounds, range in parentheses.\n")
     print("| kept | clients | runs/s | p50 ms | p99 ms | errors |")

@@ -1,12 +1,10 @@
 """Makes the table of bench/results from the lines that bench/sessions collects."""
 
 import json
-import os
-import platform
 import statistics
 import sys
 
-from report import ms, processor, span
+from report import head, ms, span
 
 # What a warm run may cost beside a stateless one and an fdatasync, in ms.
 WARM_MS_MAX = 1.0
@@ -15,15 +13,9 @@ WARM_MS_MAX = 1.0
 def main():
     with open(sys.argv[1], encoding="utf-8") as file:
         facts = [json.loads(line) for line in file]
-    env = os.environ
     of = lambda kind: [fact for fact in facts if fact["kind"] == kind]
 
-    print("# Sessions\n")
-    print(f"* Machine: {os.cpu_count()} cores, {processor()}, Linux {platform.release()}, {env['FILE_SYSTEM']}; "
-          f"load average at the end {os.getloadavg()[0]:.1f} (1 min), {os.getloadavg()[2]:.1f} (15 min)")
-    print(f"* Commit: {env['COMMIT']}")
-    print(f"* Command: `bench/sessions{env['QUICK']}`, {env['ROUNDS']} rounds, {env['SECONDS_EACH']} s each\n")
-
+    head("Sessions", "bench/sessions")
     print("## `x = (globalThis.x ?? 0) + 1`, closed loop\n")
     print("Median of the rounds, range in parentheses.\n")
     print("| | clients | runs/s | p50 ms | p99 ms | errors |")

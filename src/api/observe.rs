@@ -16,7 +16,7 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let route = route.as_ref().map_or("none", MatchedPath::as_str);
     let method = request.method().clone();
-    let caller = Caller::of_http(request.headers());
+    let caller = Caller::of(request.headers());
     let id = caller.id.clone();
     let span = tracing::debug_span!(
         "request",
@@ -29,7 +29,7 @@ pub async fn observe(mut request: Request, next: Next) -> Response {
     );
     let answered = async {
         // MCP handles a call elsewhere than where it comes in.
-        Caller::tell_http(request.headers_mut());
+        Caller::tell(request.headers_mut());
         let response = next.run(request).await;
         let status = response.status().as_u16();
         let duration = start.elapsed();

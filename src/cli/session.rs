@@ -108,22 +108,13 @@ impl Sessions {
             sessions: Vec::new(),
             next_after: None,
         };
-        let mut after = String::new();
-        loop {
-            let path = format!(
-                "/api/sessions?limit={PAGE}&prefix={}{after}",
-                escaped(prefix)
-            );
-            let reply = http_client::call(&self.server.url, &path, None).await?;
-            if !reply.status.is_success() {
-                return refused(&reply);
-            }
-            let page: SessionListBody = parse(&reply)?;
+        let path = format!("/api/sessions?limit={PAGE}&prefix={}", escaped(prefix));
+        let take = |page: SessionListBody| {
             all.sessions.extend(page.sessions);
-            match page.next_after {
-                Some(next) => after = format!("&after={}", escaped(&next)),
-                None => break,
-            }
+            page.next_after
+        };
+        if let Some(refused) = self.server.pages(&path, take).await? {
+            return Ok(refused);
         }
         self.server.print(&all, |all, out| {
             for session in &all.sessions {

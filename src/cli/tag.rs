@@ -124,19 +124,13 @@ async fn list(server: &Server, prefix: &str, heap: Option<&str>) -> anyhow::Resu
         Some(heap) => format!("heap={}", escaped(heap)),
         None => format!("prefix={}", escaped(prefix)),
     };
-    let mut after = String::new();
-    loop {
-        let path = format!("/api/tags?limit={PAGE}&{which}{after}");
-        let reply = http_client::call(&server.url, &path, None).await?;
-        if !reply.status.is_success() {
-            return refused(&reply);
-        }
-        let page: TagListBody = parse(&reply)?;
+    let take = |page: TagListBody| {
         all.tags.extend(page.tags);
-        match page.next_after {
-            Some(next) => after = format!("&after={}", escaped(&next)),
-            None => break,
-        }
+        page.next_after
+    };
+    let path = format!("/api/tags?limit={PAGE}&{which}");
+    if let Some(refused) = server.pages(&path, take).await? {
+        return Ok(refused);
     }
     server.print(&all, |all, out| {
         let mut tags = all.tags.iter();

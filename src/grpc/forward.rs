@@ -69,7 +69,7 @@ impl forward_server::Forward for ForwardService {
         &self,
         request: Request<ForwardRequest>,
     ) -> Result<Response<ForwardReply>, Status> {
-        let caller = Caller::of_peer(request.metadata());
+        let caller = Caller::of(request.metadata().as_ref());
         let ForwardRequest { execution_id, call } = request.into_inner();
         let call = call.ok_or_else(|| Status::invalid_argument("no call is named"))?;
         // Pings are many, and nobody's.

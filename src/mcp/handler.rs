@@ -138,8 +138,8 @@ fn session_of(context: &RequestContext<RoleServer>) -> Option<String> {
 fn caller_of(context: &RequestContext<RoleServer>) -> Caller {
     let parts = context.extensions.get::<axum::http::request::Parts>();
     parts.map_or_else(
-        || Caller::of_http(&axum::http::HeaderMap::new()),
-        |parts| Caller::of_http(&parts.headers),
+        || Caller::of(&axum::http::HeaderMap::new()),
+        |parts| Caller::of(&parts.headers),
     )
 }
 

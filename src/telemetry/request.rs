@@ -7,13 +7,11 @@ use std::sync::{Arc, LazyLock};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector, TextMapPropagator as _};
 use opentelemetry_sdk::propagation::TraceContextPropagator;
-use tonic::metadata::{MetadataKey, MetadataMap, MetadataValue};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt as _;
 
 /// The header, and the metadata between nodes.
-const NAME: &str = "x-request-id";
-const REQUEST_ID: HeaderName = HeaderName::from_static(NAME);
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const ID_BYTES_MAX: usize = 128;
 
 tokio::task_local! {
@@ -81,8 +79,9 @@ impl Caller {
         }
     }
 
-    /// As an HTTP request tells it in `X-Request-Id` and `traceparent`; else it gets an id.
-    pub fn of_http(headers: &HeaderMap) -> Self {
+    /// As a request tells it in `X-Request-Id` and `traceparent`; else it gets an id. Metadata between nodes are
+    /// headers too.
+    pub fn of(headers: &HeaderMap) -> Self {
         let given = headers.get(&REQUEST_ID);
         let id = given.and_then(|id| RequestId::given(id.as_bytes()));
         Self {
@@ -91,32 +90,13 @@ impl Caller {
         }
     }
 
-    /// Tells whoever handles a request next, here.
-    pub fn tell_http(headers: &mut HeaderMap) {
+    /// Tells whoever handles the request next.
+    pub fn tell(headers: &mut HeaderMap) {
         if let Some(id) = RequestId::current() {
             id.tell(headers);
         }
         let trace = Span::current().context();
         TraceContextPropagator::new().inject_context(&trace, &mut IntoHeaders(headers));
-    }
-
-    /// As another node tells it.
-    pub fn of_peer(metadata: &MetadataMap) -> Self {
-        let given = metadata.get(NAME);
-        let id = given.and_then(|id| RequestId::given(id.as_bytes()));
-        Self {
-            id: id.unwrap_or_default(),
-            trace: TraceContextPropagator::new().extract(&InMetadata(metadata)),
-        }
-    }
-
-    /// Tells another node.
-    pub fn tell_peer(metadata: &mut MetadataMap) {
-        if let Ok(Ok(value)) = CURRENT.try_with(|id| MetadataValue::try_from(&*id.0)) {
-            metadata.insert(NAME, value);
-        }
-        let trace = Span::current().context();
-        TraceContextPropagator::new().inject_context(&trace, &mut IntoMetadata(metadata));
     }
 
     /// Does something as a part of the caller's trace, in this span.
@@ -151,30 +131,6 @@ impl Injector for IntoHeaders<'_> {
     }
 }
 
-struct InMetadata<'a>(&'a MetadataMap);
-
-impl Extractor for InMetadata<'_> {
-    fn get(&self, key: &str) -> Option<&str> {
-        self.0.get(key)?.to_str().ok()
-    }
-
-    fn keys(&self) -> Vec<&str> {
-        // Nobody asks for keys that he does not know.
-        Vec::new()
-    }
-}
-
-struct IntoMetadata<'a>(&'a mut MetadataMap);
-
-impl Injector for IntoMetadata<'_> {
-    fn set(&mut self, key: &str, value: String) {
-        let key = MetadataKey::from_bytes(key.as_bytes());
-        if let (Ok(key), Ok(value)) = (key, MetadataValue::try_from(value)) {
-            self.0.insert(key, value);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -182,10 +138,10 @@ mod tests {
     #[test]
     fn an_id_is_taken_or_made() {
         let mut headers = HeaderMap::new();
-        let (one, other) = (Caller::of_http(&headers).id, Caller::of_http(&headers).id);
+        let (one, other) = (Caller::of(&headers).id, Caller::of(&headers).id);
         assert_ne!(one, other);
         headers.insert(REQUEST_ID, HeaderValue::from_static("mine-1"));
-        assert_eq!(Caller::of_http(&headers).id.to_string(), "mine-1");
+        assert_eq!(Caller::of(&headers).id.to_string(), "mine-1");
         for bad in ["", "a b", &"x".repeat(ID_BYTES_MAX + 1)] {
             assert_eq!(RequestId::given(bad.as_bytes()), None, "{bad:?}");
         }
@@ -195,13 +151,13 @@ mod tests {
     async fn an_id_goes_to_another_node() {
         let mut headers = HeaderMap::new();
         headers.insert(REQUEST_ID, HeaderValue::from_static("mine-2"));
-        let caller = Caller::of_http(&headers);
-        let mut metadata = MetadataMap::new();
-        let told = caller.follow(Span::none(), async { Caller::tell_peer(&mut metadata) });
+        let caller = Caller::of(&headers);
+        let mut metadata = HeaderMap::new();
+        let told = caller.follow(Span::none(), async { Caller::tell(&mut metadata) });
         told.await;
-        assert_eq!(Caller::of_peer(&metadata).id.to_string(), "mine-2");
-        let mut nobody = MetadataMap::new();
-        Caller::tell_peer(&mut nobody);
+        assert_eq!(Caller::of(&metadata).id.to_string(), "mine-2");
+        let mut nobody = HeaderMap::new();
+        Caller::tell(&mut nobody);
         assert!(nobody.is_empty());
     }
 }

@@ -1,5 +1,6 @@
 use std::io::{self, IoSliceMut};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
 
 use process_image::worker_process::send_handoff;
 use rustix::net::{
@@ -11,6 +12,9 @@ use worker_protocol::{Handoff, Role};
 
 use super::child::{Child, Forking};
 use super::process::Process;
+
+/// Before a fork that failed is ordered again.
+pub const FORK_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// A process that waits for orders to fork, and does nothing else.
 #[derive(Debug)]

@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use tracing::{debug, error, info, warn};
 
 use super::child::Child;
-use super::line::{ForkingLine, LineChild, News};
+use super::line::{FORK_RETRY_DELAY, ForkingLine, LineChild, News};
 use super::orphans::reap_orphans;
 use super::process::Process;
 use super::zygote::Zygote;
@@ -44,9 +44,6 @@ const LOOK_PERIOD: Duration = Duration::from_secs(1);
 
 /// How long the forks under way may take once their zygote is of no more use.
 const LAST_FORKS_TIMEOUT: Duration = Duration::from_secs(1);
-
-/// Before a failed fork is ordered again.
-const FORK_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// The forked processes that wait for a run, and those who wait for one.
 #[derive(Default)]

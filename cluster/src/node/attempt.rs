@@ -2,7 +2,7 @@
 
 use openraft::errors::{ClientWriteError, RaftError};
 
-use super::terms::Terms;
+use super::terms::{Fate, Terms};
 use crate::command::Command;
 use crate::proto::{self, propose_reply};
 use crate::types::{Raft, TypeConfig};
@@ -32,14 +32,14 @@ pub(crate) enum Attempt {
 impl Attempt {
     /// Writes through this node's own Raft.
     pub async fn here(raft: &Raft, terms: &Terms, command: Command) -> Self {
-        if terms.refuses(&command) {
+        let fate = terms.of(&command);
+        if fate == Fate::NoRoom {
             return Self::DiskFull;
         }
-        let is_promise = terms.is_promise(&command);
         match raft.client_write(command).await {
             Ok(written) => {
                 let index = written.log_id.index;
-                if is_promise {
+                if fate == Fate::Promised {
                     terms.kept_outside(index).await;
                 }
                 Self::Done {

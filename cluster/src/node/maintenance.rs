@@ -47,7 +47,19 @@ impl Cluster {
     /// # Errors
     /// As [`MaintenanceError`] tells.
     pub async fn snapshot(&self, deadline: Instant) -> Result<u64, MaintenanceError> {
-        snapshot(self.core(), deadline).await
+        let core = self.core();
+        let member = core.member.get().ok_or(MaintenanceError::NotMember)?;
+        let applied = core.state.applied();
+        member
+            .raft
+            .trigger()
+            .snapshot()
+            .await
+            .map_err(|_| MaintenanceError::Stopped)?;
+        wait(core, deadline, |metrics| {
+            metrics.snapshot.filter(|_| metrics.snapshot >= applied)
+        })
+        .await
     }
 
     /// Lets go of the log that the last snapshot holds, and tells up to where.
@@ -55,7 +67,16 @@ impl Cluster {
     /// # Errors
     /// As [`MaintenanceError`] tells.
     pub async fn purge(&self, deadline: Instant) -> Result<u64, MaintenanceError> {
-        purge(self.core(), deadline).await
+        let core = self.core();
+        let member = core.member.get().ok_or(MaintenanceError::NotMember)?;
+        let snapshot = member.raft.metrics().borrow_watched().snapshot;
+        let snapshot = snapshot.ok_or(MaintenanceError::NoSnapshot)?;
+        let purged = member.raft.trigger().purge_log(snapshot.index).await;
+        purged.map_err(|_| MaintenanceError::Stopped)?;
+        wait(core, deadline, |metrics| {
+            metrics.purged.filter(|purged| *purged >= snapshot)
+        })
+        .await
     }
 
     /// Writes this node's state anew, without the room that rows have left behind. The node goes on meanwhile.
@@ -65,8 +86,7 @@ impl Cluster {
     pub async fn compact(&self) -> Result<Compacted, MaintenanceError> {
         let core = self.core();
         let (needed_bytes, free_bytes) = (core.state.state_bytes(), core.disk.free());
-        // Nobody has asked yet how much there is when it is 0.
-        if free_bytes > 0 && free_bytes < needed_bytes.saturating_add(core.options.disk_free_min) {
+        if free_bytes < needed_bytes.saturating_add(core.options.disk_free_min) {
             return Err(MaintenanceError::NoRoom {
                 needed_bytes,
                 free_bytes,
@@ -74,35 +94,6 @@ impl Cluster {
         }
         Ok(core.state.compact().await?)
     }
-}
-
-/// Takes a snapshot, and tells up to where it goes.
-async fn snapshot(core: &Core, deadline: Instant) -> Result<u64, MaintenanceError> {
-    let member = core.member.get().ok_or(MaintenanceError::NotMember)?;
-    let applied = core.state.applied();
-    member
-        .raft
-        .trigger()
-        .snapshot()
-        .await
-        .map_err(|_| MaintenanceError::Stopped)?;
-    wait(core, deadline, |metrics| {
-        metrics.snapshot.filter(|_| metrics.snapshot >= applied)
-    })
-    .await
-}
-
-/// Lets go of the log that the last snapshot holds, and tells up to where.
-async fn purge(core: &Core, deadline: Instant) -> Result<u64, MaintenanceError> {
-    let member = core.member.get().ok_or(MaintenanceError::NotMember)?;
-    let snapshot = member.raft.metrics().borrow_watched().snapshot;
-    let snapshot = snapshot.ok_or(MaintenanceError::NoSnapshot)?;
-    let purged = member.raft.trigger().purge_log(snapshot.index).await;
-    purged.map_err(|_| MaintenanceError::Stopped)?;
-    wait(core, deadline, |metrics| {
-        metrics.purged.filter(|purged| *purged >= snapshot)
-    })
-    .await
 }
 
 async fn wait(

@@ -14,20 +14,37 @@ pub(crate) struct Terms {
     outside: Option<watch::Receiver<u64>>,
 }
 
+/// What becomes of a write.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// There is no room for it.
+    NoRoom,
+    /// It is answered when it is applied.
+    Taken,
+    /// Somebody is told of it: it is answered when it is kept outside too.
+    Promised,
+}
+
 impl Terms {
     /// There is to be room; and where the log is kept outside, it is to be there before callers are told.
     pub fn new(disk: Disk, outside: Option<watch::Receiver<u64>>) -> Self {
         Self { disk, outside }
     }
 
-    /// Whether there is no room for a write.
-    pub fn refuses(&self, command: &Command) -> bool {
-        self.disk.is_tight() && self.disk.refuses(kind(command).as_ref())
-    }
-
-    /// Whether somebody outside is told of this write.
-    pub fn is_promise(&self, command: &Command) -> bool {
-        self.outside.is_some() && kind(command).is_some_and(|kind| is_promise(&kind))
+    /// What becomes of a write. It is looked into only where that matters.
+    pub fn of(&self, command: &Command) -> Fate {
+        let is_tight = self.disk.is_tight();
+        if !is_tight && self.outside.is_none() {
+            return Fate::Taken;
+        }
+        let kind = command.decode().ok().and_then(|command| command.kind);
+        if is_tight && self.disk.refuses(kind.as_ref()) {
+            Fate::NoRoom
+        } else if self.outside.is_some() && kind.is_some_and(|kind| is_promise(&kind)) {
+            Fate::Promised
+        } else {
+            Fate::Taken
+        }
     }
 
     /// Waits until the log is kept outside up to an entry: for as long as the caller does.
@@ -39,10 +56,6 @@ impl Terms {
             std::future::pending().await
         }
     }
-}
-
-fn kind(command: &Command) -> Option<Kind> {
-    command.decode().ok().and_then(|command| command.kind)
 }
 
 /// What the cluster does by itself is done again when it is lost, and must not wait for others.

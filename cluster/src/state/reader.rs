@@ -194,25 +194,11 @@ impl StateReader {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<TagRecord>, StoreError> {
-        let store = Arc::clone(&self.0.store);
         let prefix = table::heap_tags(heap);
         let after = after.map(|name| table::heap_tag(heap, name));
-        blocking(move || {
-            let page = rows(&store, prefix.clone(), after, limit)?;
-            let mut tags = Vec::with_capacity(page.rows.len());
-            for (row, _) in page.rows {
-                let key = Table::Tags.key(&[&row[prefix.len()..]]);
-                // One that went between the two looks is not listed.
-                if let Some(value) = store.get(&key)? {
-                    tags.push(decode(&key, value)?);
-                }
-            }
-            Ok(Page {
-                rows: tags,
-                more: page.more,
-            })
-        })
-        .await
+        let name_at = prefix.len();
+        let tag = move |row: &Bytes, _: &Bytes| Some(Table::Tags.key(&[&row[name_at..]]));
+        self.page_by(prefix, after, limit, tag).await
     }
 
     /// A setting of the cluster.
@@ -285,24 +271,9 @@ impl StateReader {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<SessionRecord>, StoreError> {
-        let store = Arc::clone(&self.0.store);
         let (prefix, after) = (table::session_name(prefix), after.map(table::session_name));
-        blocking(move || {
-            let page = rows(&store, prefix, after, limit)?;
-            let mut sessions = Vec::with_capacity(page.rows.len());
-            for (_, id) in page.rows {
-                let key = table::session(&id);
-                // One that went between the two looks is not listed.
-                if let Some(value) = store.get(&key)? {
-                    sessions.push(decode(&key, value)?);
-                }
-            }
-            Ok(Page {
-                rows: sessions,
-                more: page.more,
-            })
-        })
-        .await
+        let session = |_: &Bytes, id: &Bytes| Some(table::session(id));
+        self.page_by(prefix, after, limit, session).await
     }
 
     /// What an idempotency key of a scope has made.
@@ -390,6 +361,32 @@ impl StateReader {
                 .map(|(key, value)| decode(&key, value));
             Ok(Page {
                 rows: decoded.collect::<Result<_, _>>()?,
+                more: page.more,
+            })
+        })
+        .await
+    }
+
+    /// What the rows of an index name; `key` tells from a row what that is.
+    async fn page_by<M: Message + Default + 'static>(
+        &self,
+        prefix: Bytes,
+        after: Option<Bytes>,
+        limit: usize,
+        key: impl Fn(&Bytes, &Bytes) -> Option<Bytes> + Send + 'static,
+    ) -> Result<Page<M>, StoreError> {
+        let store = Arc::clone(&self.0.store);
+        blocking(move || {
+            let page = rows(&store, prefix, after, limit)?;
+            let mut found = Vec::with_capacity(page.rows.len());
+            for key in page.rows.iter().filter_map(|(row, value)| key(row, value)) {
+                // One that went between the two looks is not listed.
+                if let Some(value) = store.get(&key)? {
+                    found.push(decode(&key, value)?);
+                }
+            }
+            Ok(Page {
+                rows: found,
                 more: page.more,
             })
         })

@@ -4,7 +4,7 @@ use cluster::proto::{BlobRound, BlobStandingReply, BlobStandingRequest};
 use serde::Serialize;
 
 use super::args::Form;
-use super::connection::{Connection, target};
+use super::connection::Connection;
 use super::error::AdminError;
 use super::print::{columns, print};
 use crate::cli::Exit;
@@ -64,22 +64,19 @@ pub async fn blobs(
         too_few: 0,
         nodes: Vec::new(),
     };
-    let mut newest = 0;
-    for member in &overview.members {
+    let standing = async |connection: &Connection, target| {
         let request = BlobStandingRequest {
-            target: Some(target(&member.name)),
+            target: Some(target),
             look_after: looks_after,
         };
-        let standing = if member.alive {
-            connection
-                .call(request, async |mut client, request| {
-                    client.blob_standing(request).await
-                })
-                .await
-        } else {
-            let message = "it is down".to_owned();
-            Err(AdminError::Refused { message })
-        };
+        connection
+            .call(request, async |mut client, request| {
+                client.blob_standing(request).await
+            })
+            .await
+    };
+    let mut newest = 0;
+    for (node, standing) in connection.each(&overview.members, standing).await {
         if let Ok(standing) = &standing
             && standing.blobs >= newest
         {
@@ -92,7 +89,7 @@ pub async fn blobs(
             Err(error) => (None, Some(error.to_string())),
         };
         told.nodes.push(Node {
-            node: member.name.clone(),
+            node,
             standing,
             error,
         });

@@ -156,6 +156,25 @@ impl Connection {
         }
     }
 
+    /// Asks each of these members that lives; of the others it is told that they are down.
+    pub async fn each<T>(
+        &self,
+        members: &[AdminMember],
+        ask: impl AsyncFn(&Self, Target) -> Result<T, AdminError>,
+    ) -> Vec<(String, Result<T, AdminError>)> {
+        let mut answers = Vec::with_capacity(members.len());
+        for member in members {
+            let answer = match member.alive {
+                true => ask(self, target(&member.name)).await,
+                false => Err(AdminError::Refused {
+                    message: "it is down".to_owned(),
+                }),
+            };
+            answers.push((member.name.clone(), answer));
+        }
+        answers
+    }
+
     /// Looks again and again until what it waits for is there.
     pub async fn wait<T>(
         &self,

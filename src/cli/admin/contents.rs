@@ -46,9 +46,9 @@ struct Warm {
 /// Asks the leader for what all nodes have, and each node for what is its own.
 pub async fn contents(connection: &Connection, form: Form) -> Result<Exit, AdminError> {
     let overview = connection.overview().await?;
-    let of = async |node: &str| {
+    let of = async |connection: &Connection, target| {
         let request = ContentsRequest {
-            target: Some(target(node)),
+            target: Some(target),
         };
         connection
             .call(request, async |mut client, request| {
@@ -56,20 +56,14 @@ pub async fn contents(connection: &Connection, form: Form) -> Result<Exit, Admin
             })
             .await
     };
-    let all = of(&overview.name).await?;
-    let mut warm = Vec::new();
-    for member in &overview.members {
-        let own = match member.alive {
-            true if member.name == overview.name => Some(all),
-            true => of(&member.name).await.ok(),
-            false => None,
-        };
-        warm.push(Warm {
-            node: member.name.clone(),
-            sessions: own.map(|own| own.sessions_warm),
-            bytes: own.map(|own| own.sessions_warm_bytes),
-        });
-    }
+    let all = of(connection, target(&overview.name)).await?;
+    let answers = connection.each(&overview.members, of).await;
+    let warm = answers.into_iter().map(|(node, own)| Warm {
+        node,
+        sessions: own.as_ref().ok().map(|own| own.sessions_warm),
+        bytes: own.as_ref().ok().map(|own| own.sessions_warm_bytes),
+    });
+    let warm = warm.collect();
     print(form, &Contents::new(&all, warm), Contents::text)?;
     Ok(Exit::Completed)
 }

@@ -114,24 +114,20 @@ pub async fn hash(connection: &Connection, form: Form, scan: bool) -> Result<Exi
     let overview = connection.overview().await?;
     // What the leader has applied comes to all that live.
     let index = if scan { 0 } else { overview.applied_index };
-    let mut nodes = Vec::new();
-    for member in &overview.members {
+    let hash = async |connection: &Connection, target| {
         let request = StateHashRequest {
-            target: Some(target(&member.name)),
+            target: Some(target),
             index,
             scan,
         };
-        let hashed = if member.alive {
-            connection
-                .call(request, async |mut client, request| {
-                    client.state_hash(request).await
-                })
-                .await
-        } else {
-            let message = "it is down".to_owned();
-            Err(AdminError::Refused { message })
-        };
-        let name = member.name.clone();
+        connection
+            .call(request, async |mut client, request| {
+                client.state_hash(request).await
+            })
+            .await
+    };
+    let mut nodes = Vec::new();
+    for (name, hashed) in connection.each(&overview.members, hash).await {
         nodes.push(match hashed {
             Ok(StateHashReply { index, hash }) => NodeHash {
                 name,

@@ -12,6 +12,9 @@ mod save;
 mod schedule;
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -67,4 +70,24 @@ impl Backups {
         });
         ReceiverStream::new(pieces)
     }
+}
+
+/// What a backup as of an entry of the log is called: the names are in the order of their age, whoever takes them.
+fn backup_name(index: u64) -> String {
+    format!("backup-{index:020}.mcpv8")
+}
+
+/// The backups of a directory: the old ones, and the newest, which are so many. It blocks.
+fn backups_in(directory: &Path, count: usize) -> io::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str());
+        if name.is_some_and(|name| name.starts_with("backup-") && name.ends_with(".mcpv8")) {
+            found.push(path);
+        }
+    }
+    found.sort();
+    let newest = found.split_off(found.len().saturating_sub(count));
+    Ok((found, newest))
 }

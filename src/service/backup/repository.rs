@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::file::{MAGIC, RECORD_BYTES_MAX, names, verify};
-use super::{BLOBS, Error, Summary};
+use super::{BLOBS, Error, Summary, backup_name, backups_in};
 use crate::record_file::{Decoder, Encoder, FileError};
 use crate::storage::{BlobId, BlobStore as _, LocalBlobs};
 
@@ -114,25 +114,15 @@ impl Repository {
     /// # Errors
     /// The disk's; or one that stays can't be read.
     pub fn prune(&self, count: usize) -> Result<(), Error> {
-        let mut found = Vec::new();
-        let entries = fs::read_dir(&self.directory).map_err(at(&self.directory))?;
-        for entry in entries.flatten() {
-            let name = entry.file_name();
-            let ours = name.to_str().is_some_and(|it| it.starts_with("backup-"));
-            if ours && entry.path().extension().is_some_and(|it| it == "mcpv8") {
-                found.push(entry.path());
-            }
-        }
-        found.sort();
-        let excess = found.len().saturating_sub(count);
-        if excess == 0 {
+        let (old, kept) = backups_in(&self.directory, count).map_err(at(&self.directory))?;
+        if old.is_empty() {
             return Ok(());
         }
         let mut needed = BTreeSet::new();
-        for path in &found[excess..] {
+        for path in &kept {
             needed.extend(names(path)?);
         }
-        for path in &found[..excess] {
+        for path in &old {
             fs::remove_file(path).map_err(at(path))?;
         }
         for blob in self.blobs.list_blocking()? {
@@ -200,7 +190,7 @@ fn write(
     let sha256 = writer.encoder.sha256();
     writer.write(Record::End(BackupEnd { sha256 }))?;
     writer.file.sync_all().map_err(at(&unfinished))?;
-    let path = directory.join(format!("backup-{index:020}.mcpv8"));
+    let path = directory.join(backup_name(index));
     fs::rename(&unfinished, &path).map_err(at(&path))?;
     let named = File::open(directory).and_then(|opened| opened.sync_all());
     named.map_err(at(directory))?;

@@ -9,7 +9,7 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
-use super::{Backups, Error, Repository};
+use super::{Backups, Error, Repository, backup_name, backups_in};
 use crate::config::BackupConfig;
 
 /// Takes backups while this node leads.
@@ -71,7 +71,7 @@ async fn take(backups: &Backups, keep: &BackupConfig) -> Result<PathBuf, Error> 
         .map_err(at(directory))?;
     // Its place in the log: the names are in the order of their age, whoever takes them.
     let index = backups.cluster.state().applied().map_or(0, |it| it.index);
-    let path = directory.join(format!("backup-{index:020}.mcpv8"));
+    let path = directory.join(backup_name(index));
     let unfinished = path.with_extension("unfinished");
     let mut file = tokio::fs::File::create(&unfinished)
         .await
@@ -103,22 +103,10 @@ async fn take_in(backups: &Backups, directory: &Path, count: usize) -> Result<Pa
 }
 
 async fn remove_oldest(directory: &Path, count: usize) -> std::io::Result<()> {
-    let mut found = Vec::new();
-    let mut entries = tokio::fs::read_dir(directory).await?;
-    while let Some(entry) = entries.next_entry().await? {
-        let path = entry.path();
-        let name = entry.file_name();
-        let ours = name
-            .to_str()
-            .is_some_and(|name| name.starts_with("backup-"));
-        if ours && path.extension().is_some_and(|it| it == "mcpv8") {
-            found.push(path);
-        }
-    }
-    found.sort();
-    let excess = found.len().saturating_sub(count);
-    for path in &found[..excess] {
-        tokio::fs::remove_file(path).await?;
-    }
-    Ok(())
+    let directory = directory.to_owned();
+    let removed = spawn_blocking(move || {
+        let (old, _) = backups_in(&directory, count)?;
+        old.iter().try_for_each(std::fs::remove_file)
+    });
+    removed.await.expect("removing files does not panic")
 }

@@ -87,7 +87,7 @@ impl Remote {
             call: Some(call),
         });
         request.set_timeout(wait);
-        Caller::tell_peer(request.metadata_mut());
+        Caller::tell(request.metadata_mut().as_mut());
         let reply = self.client.call(request).await;
         let reply = reply.map_err(|status| match told(&status) {
             Some(error) => error,

@@ -30,7 +30,7 @@ use worker_protocol::ConsoleLine;
 use super::engine::Engine;
 use super::guard::Guard;
 use super::handle::Workers;
-use super::line::{ForkingLine, Line, LineChild, News};
+use super::line::{FORK_RETRY_DELAY, ForkingLine, Line, LineChild, News};
 use super::run::{self, Heard};
 use super::{Ended, Error, Outcome, RunRequest};
 
@@ -44,9 +44,6 @@ const CAPTURE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long a session's process may take to fork. One whose fork was killed before it took its channel
 /// hands that channel to the next fork, and is of no use any more.
 const FORK_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// Before a failed fork is ordered again.
-const FORK_RETRY_DELAY: Duration = Duration::from_millis(20);
 
 /// How long a fork that nobody wants any more is waited for.
 const UNDECIDED_TIMEOUT: Duration = Duration::from_secs(2);

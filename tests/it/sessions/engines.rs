@@ -7,7 +7,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::sync::OnceCell;
 
-use super::{get, node_in, run};
+use super::{delete, get, node_in, run};
 use crate::cluster::fleet::{Fleet, PATIENCE};
 use crate::server::wait_until;
 use crate::support::{program, run as run_program};
@@ -102,9 +102,8 @@ async fn another_version_of_the_node_runs_old_sessions_in_their_engine() {
     // What is in use is not retired by mistake.
     let (code, _, told) = admin(path, &["engines", "retire", &own]).await;
     assert_eq!(code, Some(1), "{told}");
-    let gone = reqwest::Client::new().delete(node.url("/api/sessions/old"));
-    let gone = gone.send().await.expect("an answer");
-    assert_eq!(gone.status(), StatusCode::NO_CONTENT);
+    let gone = delete(&node, "/api/sessions/old").await;
+    assert_eq!(gone, StatusCode::NO_CONTENT);
     let (code, _, told) = admin(path, &["engines", "retire", &own]).await;
     assert_eq!(code, Some(0), "{told}");
     let (status, problem) = node.exec(json!({"code": "n", "heap": heap})).await;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::{get, node_in, post, run, said};
+use super::{delete, get, node_in, post, run, said};
 use crate::cluster::fleet::{Fleet, PATIENCE};
 use crate::server;
 use crate::support::{Node, wait_until};
@@ -45,8 +45,7 @@ async fn heaps_of_a_deleted_session_go_and_those_of_its_branches_stay() {
     assert_eq!(large.len(), 1);
     let fork = json!({"name": "branch", "from": "main", "commit": 2});
     assert_eq!(post(&node, "/api/sessions", fork).await.0, 201);
-    let delete = reqwest::Client::new().delete(node.url("/api/sessions/main"));
-    assert_eq!(delete.send().await.expect("an answer").status(), 204);
+    assert_eq!(delete(&node, "/api/sessions/main").await, 204);
 
     wait_until("the end of the large heap's bytes", async || {
         blobs(directory.path()).is_disjoint(&large)
@@ -199,14 +198,6 @@ async fn a_heap_stays_as_long_as_a_tag_or_a_task_has_it() {
     )
     .await;
     assert_eq!(status, 404);
-    let delete = async |path: &str| {
-        let reply = client
-            .delete(node.url(path))
-            .send()
-            .await
-            .expect("an answer");
-        assert!(reply.status().is_success(), "{path}");
-    };
     let look = async |heap: &Value| {
         let heap = heap.as_str().expect("a heap").to_owned();
         get(&node, &format!("/api/sessions/other/log?from={heap}"))
@@ -214,7 +205,7 @@ async fn a_heap_stays_as_long_as_a_tag_or_a_task_has_it() {
             .0
     };
     assert_eq!(run(&node, "other", "1").await["result"], 1);
-    delete("/api/sessions/main").await;
+    assert_eq!(delete(&node, "/api/sessions/main").await, 204);
     // Longer than loose heaps are kept, and the collector has been there: a branch of now goes.
     let witness = node
         .exec(json!({"code": "n + 1", "heap": heaps[0]}))
@@ -245,7 +236,7 @@ async fn a_heap_stays_as_long_as_a_tag_or_a_task_has_it() {
     })
     .await;
     assert_eq!(look(&heaps[0]).await, 200);
-    delete(&made).await;
-    delete("/api/tags/good").await;
+    assert_eq!(delete(&node, &made).await, 204);
+    assert_eq!(delete(&node, "/api/tags/good").await, 200);
     wait_until("the end of the rest", async || look(&heaps[0]).await == 404).await;
 }

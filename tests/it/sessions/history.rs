@@ -1,9 +1,9 @@
 //! Every state that a session had can be looked at, run from, branched from and gone back to.
 
-use reqwest::{Client, StatusCode};
+use reqwest::StatusCode;
 use serde_json::json;
 
-use super::{get, post, run, said};
+use super::{delete, get, post, run, said};
 use crate::support::Node;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -123,11 +123,8 @@ async fn names_come_and_go() {
         (409, &json!("session_exists"))
     );
 
-    let delete = Client::new()
-        .delete(node.url("/api/sessions/b"))
-        .send()
-        .await;
-    assert_eq!(delete.expect("an answer").status(), StatusCode::NO_CONTENT);
+    let gone = delete(&node, "/api/sessions/b").await;
+    assert_eq!(gone, StatusCode::NO_CONTENT);
     for path in ["/api/sessions/b", "/api/sessions/b/log"] {
         let (status, problem) = get(&node, path).await;
         assert_eq!(

@@ -3,7 +3,7 @@
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
-use super::{get, node_in, post, run, said};
+use super::{delete, get, node_in, post, run, said};
 use crate::hostile::{ENDLESS, MEMORY, RESULTS, THROWN};
 use crate::support::Node;
 
@@ -20,15 +20,7 @@ async fn in_a_branch(node: &Node, code: &str) -> Value {
     assert_eq!(post(node, "/api/sessions", fork).await.0, 201);
     let body = json!({"code": code, "session": "branch", "timeout_ms": 2000});
     let (_, reply) = node.exec(body).await;
-    let delete = reqwest::Client::new().delete(node.url("/api/sessions/branch"));
-    assert!(
-        delete
-            .send()
-            .await
-            .expect("an answer")
-            .status()
-            .is_success()
-    );
+    assert_eq!(delete(node, "/api/sessions/branch").await, 204);
     reply
 }
 

@@ -55,6 +55,11 @@ async fn post(node: &Node, path: &str, body: Value) -> (StatusCode, Value) {
     (status, reply.json().await.unwrap_or(Value::Null))
 }
 
+async fn delete(node: &Node, path: &str) -> StatusCode {
+    let sent = Client::new().delete(node.url(path)).send().await;
+    sent.expect("an answer").status()
+}
+
 async fn get(node: &Node, path: &str) -> (StatusCode, Value) {
     let reply = node.get(path).await;
     (reply.status(), reply.json().await.expect("JSON"))

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use super::{Page, StateReader, decode, rows};
+use super::{Page, StateReader, rows};
 use crate::proto::{TaskCounts, TaskRecord, TaskState};
 use crate::state::machine::blocking;
-use crate::state::store::{Store, StoreError};
+use crate::state::store::StoreError;
 use crate::state::table::{self, Table};
 
 /// A task that has not ended, as it stands among the others of its state.
@@ -52,7 +52,7 @@ impl StateReader {
         limit: usize,
     ) -> Result<Page<TaskRecord>, StoreError> {
         let after = after.map(|(created_ms, id)| table::newest_task(created_ms, id));
-        self.tasks_of(Table::NewestTasks.key(&[]), after, limit)
+        self.page_by(Table::NewestTasks.key(&[]), after, limit, named)
             .await
     }
 
@@ -88,7 +88,7 @@ impl StateReader {
     /// The disk's.
     pub async fn running_tasks(&self, limit: usize) -> Result<Vec<TaskRecord>, StoreError> {
         let prefix = Table::LiveTasks.key(&[&[TaskState::Running as u8]]);
-        Ok(self.tasks_of(prefix, None, limit).await?.rows)
+        Ok(self.page_by(prefix, None, limit, named).await?.rows)
     }
 
     /// How many tasks there are.
@@ -103,42 +103,14 @@ impl StateReader {
     pub fn watch_tasks(&self) -> watch::Receiver<u64> {
         self.0.tasks.subscribe()
     }
-
-    /// The records of what a table of tasks names, in its order.
-    async fn tasks_of(
-        &self,
-        prefix: Bytes,
-        after: Option<Bytes>,
-        limit: usize,
-    ) -> Result<Page<TaskRecord>, StoreError> {
-        let store = Arc::clone(&self.0.store);
-        blocking(move || {
-            let page = rows(&store, prefix, after, limit)?;
-            let mut found = Vec::with_capacity(page.rows.len());
-            for (key, _) in page.rows {
-                if let Some(task) = named(&store, &key)? {
-                    found.push(task);
-                }
-            }
-            Ok(Page {
-                rows: found,
-                more: page.more,
-            })
-        })
-        .await
-    }
 }
 
-/// The task whose id stands at the end of a key; one that went meanwhile is none.
-fn named(store: &Store, key: &Bytes) -> Result<Option<TaskRecord>, StoreError> {
-    let id_at = match Table::of(key) {
+/// The task that a row of one of the indexes names.
+fn named(row: &Bytes, _: &Bytes) -> Option<Bytes> {
+    let id_at = match Table::of(row) {
         Some(Table::LiveTasks) => 10,
         _ => 9,
     };
-    let id = key.get(id_at..).and_then(|id| std::str::from_utf8(id).ok());
-    let Some(key) = id.map(table::task) else {
-        return Ok(None);
-    };
-    let value = store.get(&key)?;
-    value.map(|value| decode(&key, value)).transpose()
+    let id = row.get(id_at..).and_then(|id| std::str::from_utf8(id).ok());
+    id.map(table::task)
 }

@@ -47,6 +47,17 @@ pub async fn workers() -> Workers {
         .expect("V8 starts")
 }
 
+/// A session at the base image, whose whole memory is compared after each run.
+pub async fn open(workers: &Workers) -> Session {
+    let limits = StateLimits {
+        verify: true,
+        ..StateLimits::default()
+    };
+    Session::open(workers, Origin::Base, limits)
+        .await
+        .expect("a session")
+}
+
 /// What a run printed as its result, or its error.
 pub fn said(outcome: &Outcome) -> String {
     match outcome {
@@ -91,13 +102,7 @@ pub async fn move_to_fresh(session: Session, workers: &Workers) -> Session {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_keeps_its_world() {
     let workers = workers().await;
-    let limits = StateLimits {
-        verify: true,
-        ..StateLimits::default()
-    };
-    let mut session = Session::open(&workers, Origin::Base, limits)
-        .await
-        .expect("a session");
+    let mut session = open(&workers).await;
     for (code, result) in [
         ("let n = 1; const f = () => ++n; n", "1"),
         ("f(); f()", "3"),
@@ -129,9 +134,7 @@ async fn a_session_keeps_its_world() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_run_that_is_given_up_has_not_happened() {
     let workers = workers().await;
-    let mut session = Session::open(&workers, Origin::Base, StateLimits::default())
-        .await
-        .expect("a session");
+    let mut session = open(&workers).await;
     keep(&mut session, "let n = 1").await;
     let attempt = session
         .run(request("n = 2"), &mut |_| {}, CancellationToken::new())
@@ -159,9 +162,7 @@ async fn a_run_that_is_given_up_has_not_happened() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_image_is_entered_elsewhere() {
     let workers = workers().await;
-    let mut session = Session::open(&workers, Origin::Base, StateLimits::default())
-        .await
-        .expect("a session");
+    let mut session = open(&workers).await;
     keep(&mut session, "const m = new Map([['a', 1]]); let n = 41; const p = new Promise(r => globalThis.go = r).then(x => n = x); 0").await;
     let file = tempfile::tempfile().expect("a file");
     let header = session
@@ -188,9 +189,7 @@ async fn an_image_is_entered_elsewhere() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_process_whose_fork_died_early_is_gone() {
     let workers = workers().await;
-    let mut session = Session::open(&workers, Origin::Base, StateLimits::default())
-        .await
-        .expect("a session");
+    let mut session = open(&workers).await;
     keep(&mut session, "var n = 1").await;
     // The fork that is ordered already has its own channel.
     let ready = session.take_ready().await.expect("a fork");

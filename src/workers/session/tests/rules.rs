@@ -7,19 +7,9 @@ use std::time::{Duration, Instant};
 use process_image::StateId;
 use tokio_util::sync::CancellationToken;
 
-use super::{keep, move_to_fresh, request, said, workers};
-use crate::workers::session::{Origin, Refused, Session, StateLimits};
-use crate::workers::{OomCause, Outcome, Workers};
-
-async fn open(workers: &Workers) -> Session {
-    let limits = StateLimits {
-        verify: true,
-        ..StateLimits::default()
-    };
-    Session::open(workers, Origin::Base, limits)
-        .await
-        .expect("a session")
-}
+use super::{keep, move_to_fresh, open, request, said, workers};
+use crate::workers::session::{Refused, Session};
+use crate::workers::{OomCause, Outcome};
 
 /// Runs code that must not be kept, and tells why; the session stands where it stood.
 async fn refuse(session: &mut Session, code: &str) -> (Refused, Outcome) {
